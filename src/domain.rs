@@ -1,0 +1,16 @@
+//! The ground that every floor may use: identifiers, hangup causes, states, deadlines, failures.
+//! Plain types without IO; nothing here knows the Event Socket or gRPC.
+
+mod cause;
+mod deadline;
+mod failure;
+mod id;
+mod state;
+mod text;
+
+pub use cause::{HangupCause, UnknownCause};
+pub use deadline::Deadline;
+pub use failure::{Failure, FieldViolation, Reason};
+pub use id::{CallId, IdError, JobId, NodeId, SessionId};
+pub use state::{CallState, ChannelState, Direction, NodeState};
+pub use text::{TextError, check_wire_text};

@@ -1,0 +1,3 @@
+//! The Event Socket: frames, events, commands, one socket and its replies.
+
+mod quote;

@@ -1,0 +1,8 @@
+//! Switchgate: the gRPC control plane for FreeSWITCH.
+
+pub mod cli;
+pub mod config;
+pub mod domain;
+pub mod esl;
+pub mod shutdown;
+pub mod sim;
