@@ -1,3 +1,25 @@
 //! The Event Socket: frames, events, commands, one socket and its replies.
+//!
+//! [`Decoder`] turns bytes into [`Frame`]s without IO. [`Connector`] dials, authenticates and
+//! yields a [`Connection`]; [`Connection::start`] hands the socket to a task of its own and gives
+//! back a [`Link`], through which any number of callers share it.
 
-mod quote;
+mod codec;
+mod command;
+mod connection;
+mod connector;
+mod event;
+mod frame;
+mod header;
+mod link;
+mod outcome;
+
+pub use codec::{Decoder, FrameError, Limits};
+pub use command::Command;
+pub use connection::{Connection, ConnectionConfig};
+pub use connector::{BoxIo, ConnectError, Connector, Credentials, Dialer, Io, TcpDialer};
+pub use event::{Event, EventError};
+pub use frame::{ContentType, Frame};
+pub use header::Headers;
+pub use link::{EventSink, Link, LinkError, Liveness, Lost, NoEvents, Reply};
+pub use outcome::Outcome;

@@ -1,0 +1,193 @@
+//! Bytes to frames, without IO.
+
+use bytes::{Buf, BytesMut};
+use memchr::memmem;
+
+use super::frame::{ContentType, Frame};
+
+/// `userauth` writes its reply into a buffer of 512 bytes, of which 510 reach the wire behind the
+/// content type; what does not fit is cut, the empty line with it (`parse_command`, `userauth` in
+/// `mod_event_socket.c`).
+const CUT_REPLY_BYTES: usize = "Content-Type: command/reply\n".len() + 510;
+const CUT_REPLY_START: &[u8] = b"Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-";
+
+/// How large a frame may be; a larger one ends the link, since nothing behind it can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the header block. The largest known is CHANNEL_DATA on an outbound socket, which
+    /// comes as headers: some 10 kB, more with large variables.
+    pub max_header_bytes: usize,
+    /// Bytes of the body: the largest are tables such as `show channels as json`, about 1 kB a row.
+    pub max_body_bytes: usize,
+}
+
+/// Why the bytes are no frame. The stream cannot be read any further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// No empty line within the limit.
+    #[error(
+        "frame header is longer than esl.max_header_bytes ({limit}); raise it if FreeSWITCH is meant to send that"
+    )]
+    HeaderTooLong {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// The announced body is over the limit.
+    #[error(
+        "frame body of {announced} bytes is longer than esl.max_frame_bytes ({limit}); raise it if FreeSWITCH is meant to send that"
+    )]
+    BodyTooLong {
+        /// Bytes that `Content-Length` announced.
+        announced: usize,
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// `Content-Length` is no number.
+    #[error("content length {0:?} is no number")]
+    BadLength(String),
+}
+
+/// Cuts a byte stream into frames. It remembers how far it has looked, so that feeding it byte by
+/// byte costs no more than feeding it whole.
+#[derive(Debug)]
+pub struct Decoder {
+    limits: Limits,
+    /// Bytes at the front of the buffer that are known to hold no end of header.
+    scanned: usize,
+    /// The header of the frame whose body is still incomplete: its length and that of the body.
+    pending: Option<(usize, usize)>,
+    may_be_cut: bool,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_header_bytes: 1 << 20,
+            max_body_bytes: 64 << 20,
+        }
+    }
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// A decoder at the start of a stream.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            scanned: 0,
+            pending: None,
+            may_be_cut: false,
+        }
+    }
+
+    /// The next reply answers `userauth`, so it may lack the empty line at its end.
+    pub(super) fn expect_userauth_reply(&mut self) {
+        self.may_be_cut = true;
+    }
+
+    /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    /// When a limit is passed or the length is no number; every later call is meaningless then.
+    pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let (head_len, body_len) = match self.pending {
+            Some(lengths) => lengths,
+            None => match self.find_head(buffer)? {
+                Some(lengths) => *self.pending.insert(lengths),
+                None => return Ok(None),
+            },
+        };
+        let total = head_len + body_len;
+        if buffer.len() < total {
+            // One growth for the whole frame, not one for each read of it.
+            buffer.reserve(total - buffer.len());
+            return Ok(None);
+        }
+        self.pending = None;
+        self.scanned = 0;
+        let head = buffer.split_to(head_len).freeze();
+        let body = buffer.split_to(body_len).freeze();
+        Ok(Some(Frame::new(head, body)))
+    }
+
+    /// Whether the stream may end here: `buffer` holds no part of a frame.
+    pub fn is_between_frames(&self, buffer: &BytesMut) -> bool {
+        self.pending.is_none() && buffer.is_empty()
+    }
+
+    /// Lengths of the header block, with its empty line, and of the body that it announces.
+    fn find_head(&mut self, buffer: &mut BytesMut) -> Result<Option<(usize, usize)>, FrameError> {
+        if self.scanned == 0 {
+            // Stray line ends between frames mean nothing.
+            let stray = buffer.iter().take_while(|&&byte| byte == b'\n').count();
+            buffer.advance(stray);
+        }
+        // The first of two line feeds may be the last byte of what was scanned before.
+        let from = self.scanned.saturating_sub(1);
+        let found = memmem::find(&buffer[from..], b"\n\n").map(|at| from + at + 2);
+        let head_len = match found {
+            Some(end) if self.may_be_cut && end > CUT_REPLY_BYTES && is_cut(buffer) => {
+                CUT_REPLY_BYTES
+            }
+            Some(end) => end,
+            None if self.may_be_cut && buffer.len() >= CUT_REPLY_BYTES && is_cut(buffer) => {
+                CUT_REPLY_BYTES
+            }
+            None if buffer.len() > self.limits.max_header_bytes => {
+                return Err(FrameError::HeaderTooLong {
+                    limit: self.limits.max_header_bytes,
+                });
+            }
+            None => {
+                self.scanned = buffer.len();
+                return Ok(None);
+            }
+        };
+        if head_len > self.limits.max_header_bytes {
+            return Err(FrameError::HeaderTooLong {
+                limit: self.limits.max_header_bytes,
+            });
+        }
+        let (content_type, body_len) = read_head(&buffer[..head_len])?;
+        if content_type != ContentType::AuthRequest {
+            self.may_be_cut = false;
+        }
+        if body_len > self.limits.max_body_bytes {
+            return Err(FrameError::BodyTooLong {
+                announced: body_len,
+                limit: self.limits.max_body_bytes,
+            });
+        }
+        Ok(Some((head_len, body_len)))
+    }
+}
+
+fn is_cut(buffer: &[u8]) -> bool {
+    buffer.starts_with(CUT_REPLY_START)
+}
+
+/// Content type and length, the two headers that framing needs.
+fn read_head(head: &[u8]) -> Result<(ContentType, usize), FrameError> {
+    let mut content_type = ContentType::Unknown;
+    let mut length = 0;
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"Content-Length") {
+            length = std::str::from_utf8(value)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| {
+                    FrameError::BadLength(String::from_utf8_lossy(value).into_owned())
+                })?;
+        } else if name.eq_ignore_ascii_case(b"Content-Type") {
+            content_type = ContentType::from_wire(value);
+        }
+    }
+    Ok((content_type, length))
+}

@@ -1,0 +1,120 @@
+//! Commands as they stand on the wire. A [`Command`] is one whole command by construction: nothing
+//! else can be written to a link.
+
+use bytes::Bytes;
+
+use crate::domain::{JobId, TextError, check_wire_text};
+
+/// One command, rendered and checked: it ends with its empty line and holds no other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command(Bytes);
+
+// === impl Command ===
+
+impl Command {
+    /// `api LINE`: runs on the link's own thread in FreeSWITCH and blocks it until done
+    /// (`api_exec(NULL, ..)` in `mod_event_socket.c`), so only for what is quick.
+    ///
+    /// # Errors
+    /// When the line holds a line feed, a carriage return or NUL.
+    pub fn api(line: &str) -> Result<Self, TextError> {
+        Self::line("api", line)
+    }
+
+    /// `bgapi LINE` with a `Job-UUID` of our choice, so that the job can be registered before the
+    /// command is written.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub fn bgapi(job: &JobId, line: &str) -> Result<Self, TextError> {
+        check_wire_text(line)?;
+        Ok(Self(format!("bgapi {line}\nJob-UUID: {job}\n\n").into()))
+    }
+
+    /// `sendmsg` in the rendering of [`crate::esl::quote`], which is where its form is decided.
+    pub(crate) fn rendered(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// `event plain NAMES`: adds to what this link is sent.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub fn event_plain(names: &str) -> Result<Self, TextError> {
+        Self::line("event plain", names)
+    }
+
+    /// `nixevent NAMES`: takes away from what this link is sent.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub fn nixevent(names: &str) -> Result<Self, TextError> {
+        Self::line("nixevent", names)
+    }
+
+    /// `filter HEADER VALUE`: only events with that header value are sent.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub fn filter(header: &str, value: &str) -> Result<Self, TextError> {
+        check_wire_text(value)?;
+        Self::line("filter", &format!("{header} {value}"))
+    }
+
+    /// `noevents`: stops all events; harmless where there are none, which makes it the probe of
+    /// links without events.
+    pub fn noevents() -> Self {
+        Self(Bytes::from_static(b"noevents\n\n"))
+    }
+
+    /// `exit`: FreeSWITCH answers `+OK bye` and closes.
+    pub fn exit() -> Self {
+        Self(Bytes::from_static(b"exit\n\n"))
+    }
+
+    /// `auth PASSWORD`.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub(super) fn auth(password: &str) -> Result<Self, TextError> {
+        Self::line("auth", password)
+    }
+
+    /// `userauth USER@DOMAIN:PASSWORD`.
+    ///
+    /// # Errors
+    /// As [`Command::api`].
+    pub(super) fn userauth(user: &str, password: &str) -> Result<Self, TextError> {
+        check_wire_text(password)?;
+        Self::line("userauth", &format!("{user}:{password}"))
+    }
+
+    /// The bytes on the wire.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    fn line(word: &str, rest: &str) -> Result<Self, TextError> {
+        check_wire_text(rest)?;
+        Ok(Self(format!("{word} {rest}\n\n").into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_argument_can_end_its_command() {
+        for hostile in ["status\n\napi hupall", "status\r\n", "status\0", "\n"] {
+            assert!(Command::api(hostile).is_err());
+            assert!(Command::bgapi(&JobId::generate(), hostile).is_err());
+            assert!(Command::event_plain(hostile).is_err());
+            assert!(Command::nixevent(hostile).is_err());
+            assert!(Command::filter("Unique-ID", hostile).is_err());
+            assert!(Command::filter(hostile, "x").is_err());
+            assert!(Command::auth(hostile).is_err());
+            assert!(Command::userauth("u@d", hostile).is_err());
+        }
+    }
+}

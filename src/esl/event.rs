@@ -1,0 +1,176 @@
+//! One event: a reference-counted buffer with an index of its header lines.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+
+use super::header::Headers;
+
+/// What FreeSWITCH encodes in a value (`switch_url_encode` with `SWITCH_URL_UNSAFE` in
+/// `switch_utils.h`), and the percent sign itself.
+const UNSAFE: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'+')
+    .add(b':')
+    .add(b';')
+    .add(b'<')
+    .add(b'=')
+    .add(b'>')
+    .add(b'?')
+    .add(b'@')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'\r')
+    .add(b'\n');
+
+/// An event as FreeSWITCH sent it. Cloning is cheap: the buffer and its index are shared.
+#[derive(Debug, Clone)]
+pub struct Event(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    headers: Headers,
+    body: Bytes,
+}
+
+/// Why the body of a frame is no event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// There is no `Event-Name`.
+    #[error("event has no name")]
+    Nameless,
+    /// The JSON is malformed or no object of strings.
+    #[error("event is no JSON object of strings: {0}")]
+    Json(String),
+}
+
+// === impl Event ===
+
+impl Event {
+    /// Reads the body of a `text/event-plain` frame.
+    ///
+    /// # Errors
+    /// When there is no `Event-Name`.
+    pub fn parse(bytes: Bytes) -> Result<Self, EventError> {
+        let (headers, head_len) = Headers::index(bytes);
+        let mut body = headers.bytes().slice(head_len..);
+        let announced = headers.raw("Content-Length").and_then(parse_number);
+        body.truncate(announced.unwrap_or(0));
+        let event = Self(Arc::new(Inner { headers, body }));
+        if event.headers().raw("Event-Name").is_none() {
+            return Err(EventError::Nameless);
+        }
+        Ok(event)
+    }
+
+    /// Reads the body of a `text/event-json` frame, or the answer to `uuid_dump ... json`, into
+    /// the same form as a plain event. Arrays become FreeSWITCH's `ARRAY::a|:b`.
+    ///
+    /// # Errors
+    /// When it is no JSON object of strings, or has no `Event-Name`.
+    pub fn parse_json(bytes: &[u8]) -> Result<Self, EventError> {
+        let json_error = |error: serde_json::Error| EventError::Json(error.to_string());
+        // FreeSWITCH does not escape bytes that are not UTF-8 (cJSON prints them raw).
+        let text = String::from_utf8_lossy(bytes);
+        let object: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&text).map_err(json_error)?;
+        let mut plain = String::with_capacity(bytes.len() + bytes.len() / 4);
+        let mut body = "";
+        for (name, value) in &object {
+            match value {
+                serde_json::Value::String(text) if name == "_body" => body = text,
+                serde_json::Value::String(text) => write_header(&mut plain, name, text),
+                serde_json::Value::Array(items) => {
+                    let items: Vec<&str> =
+                        items.iter().filter_map(serde_json::Value::as_str).collect();
+                    write_header(&mut plain, name, &format!("ARRAY::{}", items.join("|:")));
+                }
+                other => return Err(EventError::Json(format!("{name} is {other}"))),
+            }
+        }
+        if !body.is_empty() && !object.contains_key("Content-Length") {
+            write_header(&mut plain, "Content-Length", &body.len().to_string());
+        }
+        plain.push('\n');
+        plain.push_str(body);
+        Self::parse(plain.into())
+    }
+
+    /// Builds an event from headers in clear text, for events that the gateway itself makes.
+    pub fn from_headers<'a>(
+        headers: impl IntoIterator<Item = (&'a str, Cow<'a, str>)>,
+    ) -> Result<Self, EventError> {
+        let mut plain = String::new();
+        for (name, value) in headers {
+            write_header(&mut plain, name, &value);
+        }
+        plain.push('\n');
+        Self::parse(plain.into())
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &Headers {
+        &self.0.headers
+    }
+
+    /// The inner body, raw.
+    pub fn body(&self) -> &Bytes {
+        &self.0.body
+    }
+
+    /// The decoded value of a header as text.
+    pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.headers().text(name)
+    }
+
+    /// The decoded value of a header as text, `None` also when it is empty.
+    pub fn filled(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.text(name).filter(|value| !value.is_empty())
+    }
+
+    /// The value of a header as a number.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.headers().raw(name).and_then(parse_number)
+    }
+
+    /// `Event-Name`, for example `CHANNEL_ANSWER`.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.text("Event-Name").unwrap_or_default()
+    }
+
+    /// `Event-Subclass` of a `CUSTOM` event, for example `conference::maintenance`.
+    pub fn subclass(&self) -> Option<Cow<'_, str>> {
+        self.filled("Event-Subclass")
+    }
+
+    /// Bytes that the event occupies: its wire form and the index.
+    pub fn size(&self) -> usize {
+        self.headers().bytes().len() + self.headers().len() * 12 + 64
+    }
+}
+
+fn write_header(plain: &mut String, name: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        plain,
+        "{name}: {}",
+        percent_encode(value.as_bytes(), UNSAFE)
+    );
+}
+
+fn parse_number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
+}
