@@ -99,7 +99,7 @@ pub enum LinkError {
 
 /// The whole interface of the task.
 #[derive(Debug)]
-struct Request {
+pub(super) struct Request {
     command: Command,
     reply: oneshot::Sender<Result<Reply, LinkError>>,
 }

@@ -58,18 +58,15 @@ impl fmt::Display for Outcome {
     }
 }
 
-fn status(text: &str) -> Option<Outcome> {
-    let forms: [(&str, fn(String) -> Outcome); 3] = [
-        ("+OK", Outcome::Ok),
-        ("-ERR", Outcome::Error),
-        ("-USAGE", Outcome::Usage),
-    ];
-    forms.iter().find_map(|(prefix, outcome)| {
-        let rest = text.strip_prefix(prefix)?;
-        Some(outcome(
-            rest.trim_start_matches([':', ' ']).trim_end().to_owned(),
-        ))
-    })
+fn status(line: &str) -> Option<Outcome> {
+    let rest_after = |prefix: &str| {
+        let rest = line.strip_prefix(prefix)?;
+        Some(rest.trim_start_matches([':', ' ']).trim_end().to_owned())
+    };
+    rest_after("+OK")
+        .map(Outcome::Ok)
+        .or_else(|| rest_after("-ERR").map(Outcome::Error))
+        .or_else(|| rest_after("-USAGE").map(Outcome::Usage))
 }
 
 #[cfg(test)]
