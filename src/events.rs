@@ -1,0 +1,11 @@
+//! Events for clients: a journal with cursors, filters, and subscriptions that read it.
+
+mod cursor;
+mod filter;
+mod journal;
+mod subscription;
+
+pub use cursor::{Cursor, CursorError};
+pub use filter::EventFilter;
+pub use journal::{Entry, Gap, GapReason, Journal, JournalConfig, Record};
+pub use subscription::{Item, SlowPolicy, Start, Subscription};

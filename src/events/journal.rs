@@ -1,0 +1,247 @@
+//! The journal: every event of every node, in the order of arrival, bounded by bytes and age.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::cursor::Cursor;
+use crate::domain::{CallId, JobId, NodeId, NodeState, SessionId};
+use crate::esl::Event;
+
+/// How much the journal remembers.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalConfig {
+    /// Bytes of events, their indexes included.
+    pub max_bytes: usize,
+    /// Age of the oldest event.
+    pub max_age: Duration,
+}
+
+/// An event and what it is about.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Who sent it.
+    pub node: NodeId,
+    /// The event.
+    pub event: Event,
+    /// The session that it is about.
+    pub session: Option<SessionId>,
+    /// The call of that session, at that moment.
+    pub call: Option<CallId>,
+    /// The job that it is about.
+    pub job: Option<JobId>,
+    /// Whether the gateway made it.
+    pub synthetic: bool,
+}
+
+/// Why events are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// The link to the node was lost.
+    LinkLost,
+    /// The subscriber was too slow.
+    SlowConsumer,
+}
+
+/// Events are missing.
+#[derive(Debug, Clone)]
+pub struct Gap {
+    /// Whose; absent for any node's.
+    pub node: Option<NodeId>,
+    /// How many; 0 when nobody knows.
+    pub count: u64,
+    /// Why.
+    pub reason: GapReason,
+    /// From when on.
+    pub began: SystemTime,
+    /// Until when; absent while it goes on.
+    pub ended: Option<SystemTime>,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// An event.
+    Event(Record),
+    /// Events of a node are missing here.
+    Gap(Gap),
+    /// A node changed its state.
+    NodeState {
+        /// Which.
+        node: NodeId,
+        /// To what.
+        state: NodeState,
+    },
+}
+
+/// An in-process ring. Appending never waits for a reader; readers that fall behind its oldest
+/// entry are told.
+#[derive(Debug)]
+pub struct Journal {
+    config: JournalConfig,
+    epoch: u64,
+    ring: Mutex<Ring>,
+    /// Position behind the newest entry, for readers that wait.
+    end: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    slots: VecDeque<Slot>,
+    /// Entries that were dropped from the front.
+    dropped: u64,
+    /// Bytes of the entries that are held, and of all that ever were.
+    held_bytes: usize,
+    total_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    entry: Arc<Entry>,
+    at: Instant,
+    size: usize,
+    /// `total_bytes` before this entry.
+    offset: u64,
+}
+
+/// What a reader found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Entries with the position behind each.
+    pub(super) entries: Vec<(u64, Arc<Entry>)>,
+    /// Bytes between the reader's position and the end.
+    pub(super) lag_bytes: u64,
+}
+
+/// The reader's position is no longer in the journal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Overrun {
+    pub(super) oldest: u64,
+}
+
+// === impl JournalConfig ===
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            max_bytes: 256 << 20,
+            max_age: Duration::from_secs(600),
+        }
+    }
+}
+
+// === impl Journal ===
+
+impl Journal {
+    /// An empty journal of a new epoch.
+    pub fn new(config: JournalConfig) -> Self {
+        Self {
+            config,
+            epoch: rand::random(),
+            ring: Mutex::default(),
+            end: watch::Sender::new(0),
+        }
+    }
+
+    /// Appends an entry.
+    pub fn append(&self, entry: Entry) {
+        let end = {
+            let mut ring = self.lock();
+            ring.push(entry);
+            ring.trim(self.config);
+            ring.end()
+        };
+        self.end.send_replace(end);
+    }
+
+    /// The position behind the newest entry. Read it before the state that it is to belong to:
+    /// the tracker takes an event before the journal does.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor_at(*self.end.borrow())
+    }
+
+    /// The position before the oldest entry.
+    pub fn oldest(&self) -> Cursor {
+        self.cursor_at(self.lock().dropped)
+    }
+
+    pub(super) fn cursor_at(&self, position: u64) -> Cursor {
+        Cursor {
+            epoch: self.epoch,
+            position,
+        }
+    }
+
+    pub(super) fn read(&self, position: u64, max: usize) -> Result<Found, Overrun> {
+        let ring = self.lock();
+        let Some(skip) = position.checked_sub(ring.dropped) else {
+            return Err(Overrun {
+                oldest: ring.dropped,
+            });
+        };
+        let skip = usize::try_from(skip)
+            .unwrap_or(usize::MAX)
+            .min(ring.slots.len());
+        let lag_bytes = ring
+            .slots
+            .get(skip)
+            .map_or(0, |slot| ring.total_bytes - slot.offset);
+        let entries = ring
+            .slots
+            .range(skip..)
+            .take(max)
+            .zip(position + 1..)
+            .map(|(slot, at)| (at, Arc::clone(&slot.entry)));
+        Ok(Found {
+            entries: entries.collect(),
+            lag_bytes,
+        })
+    }
+
+    pub(super) fn ends(&self) -> watch::Receiver<u64> {
+        self.end.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Ring ===
+
+impl Ring {
+    fn end(&self) -> u64 {
+        self.dropped + self.slots.len() as u64
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let size = match &entry {
+            Entry::Event(record) => record.event.size(),
+            Entry::Gap(_) | Entry::NodeState { .. } => 256,
+        };
+        self.slots.push_back(Slot {
+            entry: Arc::new(entry),
+            at: Instant::now(),
+            size,
+            offset: self.total_bytes,
+        });
+        self.held_bytes += size;
+        self.total_bytes += size as u64;
+    }
+
+    fn trim(&mut self, config: JournalConfig) {
+        let now = Instant::now();
+        while let Some(oldest) = self.slots.front() {
+            let is_past = now.saturating_duration_since(oldest.at) > config.max_age;
+            if !is_past && self.held_bytes <= config.max_bytes {
+                return;
+            }
+            self.held_bytes -= oldest.size;
+            self.dropped += 1;
+            self.slots.pop_front();
+        }
+    }
+}

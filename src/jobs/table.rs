@@ -1,0 +1,278 @@
+//! The table of all jobs.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{End, Job, JobSpec, JobState, SharedJob, judge};
+use crate::domain::{Failure, JobId, NodeId, Reason};
+use crate::shutdown::Drain;
+
+/// How often finished jobs past their retention are swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many jobs are kept, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct JobsConfig {
+    /// How long a finished job stays readable.
+    pub retention: Duration,
+    /// How many finished jobs are kept; the oldest go first.
+    pub max_finished: usize,
+    /// How many may be unfinished at a time; each is a thread in FreeSWITCH.
+    pub max_running: usize,
+}
+
+/// All jobs, unfinished and finished.
+#[derive(Debug)]
+pub struct Jobs {
+    config: JobsConfig,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    jobs: HashMap<JobId, watch::Sender<SharedJob>, foldhash::fast::RandomState>,
+    finished: VecDeque<(Instant, JobId)>,
+}
+
+// === impl JobsConfig ===
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(3600),
+            max_finished: 10_000,
+            max_running: 10_000,
+        }
+    }
+}
+
+// === impl Jobs ===
+
+impl Jobs {
+    /// An empty table, which sweeps itself until `drain` stops.
+    pub fn start(config: JobsConfig, drain: &Drain) -> Arc<Self> {
+        let jobs = Arc::new(Self {
+            config,
+            table: Mutex::default(),
+        });
+        let sweeper = Arc::clone(&jobs);
+        let stopped = drain.stopped();
+        drain.spawn(async move {
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut stopped => return,
+                    () = tokio::time::sleep(SWEEP_INTERVAL) => sweeper.sweep(),
+                }
+            }
+        });
+        jobs
+    }
+
+    /// Registers a job, before its command is written.
+    ///
+    /// # Errors
+    /// OVERLOADED when too many are unfinished; REQUEST_ID_REUSED when the id is taken.
+    pub fn register(&self, spec: JobSpec) -> Result<SharedJob, Failure> {
+        let mut table = self.lock();
+        let running = table.running();
+        if running >= self.config.max_running {
+            let message = format!("{running} jobs are unfinished, which is the limit");
+            return Err(
+                Failure::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
+            );
+        }
+        if table.jobs.contains_key(spec.id.as_str()) {
+            let message = format!("job {} exists already", spec.id);
+            return Err(Failure::new(Reason::RequestIdReused, message).job(&spec.id));
+        }
+        let id = spec.id.clone();
+        let job = Arc::new(Job::new(spec));
+        table.jobs.insert(id, watch::Sender::new(Arc::clone(&job)));
+        Ok(job)
+    }
+
+    /// FreeSWITCH has taken the job.
+    pub fn started(&self, id: &JobId) {
+        self.update(id, |job| {
+            if job.state == JobState::Pending {
+                job.state = JobState::Running;
+                job.started = Some(SystemTime::now());
+            }
+        });
+    }
+
+    /// The job has ended; an end after the first changes nothing. Says whether it was the first.
+    pub fn finish(&self, id: &JobId, end: End) -> bool {
+        let mut table = self.lock();
+        let finished = table.finish(id, end);
+        while table.finished.len() > self.config.max_finished {
+            table.forget_oldest();
+        }
+        finished
+    }
+
+    /// FreeSWITCH restarted: nobody can tell any more what became of the jobs that it ran.
+    pub fn node_restarted(&self, node: &NodeId) {
+        let mut table = self.lock();
+        let lost: Vec<JobId> = table
+            .jobs
+            .values()
+            .map(|job| job.borrow())
+            .filter(|job| job.spec.node == *node && job.state == JobState::Running)
+            .map(|job| job.id().clone())
+            .collect();
+        for id in lost {
+            table.finish(&id, End::Lost("FreeSWITCH restarted before the job ended"));
+        }
+    }
+
+    /// The job as it is.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND when there is none, or its retention is over.
+    pub fn get(&self, id: &JobId) -> Result<SharedJob, Failure> {
+        self.follow(id).map(|job| Arc::clone(&job.borrow()))
+    }
+
+    /// The job now and as it changes.
+    ///
+    /// # Errors
+    /// As [`Jobs::get`].
+    pub fn follow(&self, id: &JobId) -> Result<watch::Receiver<SharedJob>, Failure> {
+        match self.lock().jobs.get(id.as_str()) {
+            Some(job) => Ok(job.subscribe()),
+            None => {
+                let message = format!("no job {id}, or its retention is over");
+                Err(Failure::new(Reason::JobNotFound, message).job(id))
+            }
+        }
+    }
+
+    /// Waits for the job's end.
+    ///
+    /// # Errors
+    /// As [`Jobs::get`].
+    pub async fn ended(&self, id: &JobId) -> Result<SharedJob, Failure> {
+        let mut job = self.follow(id)?;
+        // Only finished jobs are forgotten, so without a sender the last state is an end too.
+        let _ = job.wait_for(|job| job.state.is_end()).await;
+        Ok(Arc::clone(&job.borrow()))
+    }
+
+    /// All jobs, newest first.
+    pub fn list(&self) -> Vec<SharedJob> {
+        let mut jobs: Vec<_> = self
+            .lock()
+            .jobs
+            .values()
+            .map(|job| Arc::clone(&job.borrow()))
+            .collect();
+        jobs.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id().cmp(a.id())));
+        jobs
+    }
+
+    /// Number of unfinished jobs on a node.
+    pub fn running_on(&self, node: &NodeId) -> usize {
+        let table = self.lock();
+        let unfinished = |job: &SharedJob| job.spec.node == *node && !job.state.is_end();
+        table
+            .jobs
+            .values()
+            .filter(|job| unfinished(&job.borrow()))
+            .count()
+    }
+
+    /// Number of unfinished jobs.
+    pub fn unfinished(&self) -> usize {
+        self.lock().running()
+    }
+
+    fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
+        if let Some(job) = self.lock().jobs.get(id.as_str()) {
+            job.send_modify(|job| change(Arc::make_mut(job)));
+        }
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        let is_past = |at: Instant| now.saturating_duration_since(at) >= self.config.retention;
+        while table.finished.front().is_some_and(|(at, _)| is_past(*at)) {
+            table.forget_oldest();
+        }
+    }
+
+    /// A panic while the lock was held leaves plain data behind, which is better than none.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn running(&self) -> usize {
+        self.jobs.len() - self.finished.len()
+    }
+
+    fn finish(&mut self, id: &JobId, end: End) -> bool {
+        let Some(entry) = self.jobs.get(id.as_str()) else {
+            return false;
+        };
+        let first = entry.send_if_modified(|job| {
+            let first = !job.state.is_end();
+            if first {
+                end_job(Arc::make_mut(job), end);
+            }
+            first
+        });
+        if first {
+            self.finished.push_back((Instant::now(), id.clone()));
+        }
+        first
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, id)) = self.finished.pop_front() {
+            self.jobs.remove(id.as_str());
+        }
+    }
+}
+
+fn end_job(job: &mut Job, end: End) {
+    let about = |failure: Failure| failure.job(&job.spec.id).node(&job.spec.node);
+    let (state, outcome) = match end {
+        End::Answered(raw) => match judge(&job.spec, raw) {
+            Ok(output) => (JobState::Succeeded, Ok(output)),
+            Err(failure) => (JobState::Failed, Err(failure)),
+        },
+        End::Failed(failure) => (JobState::Failed, Err(about(failure))),
+        End::Cancelled(why) => (
+            JobState::Cancelled,
+            Err(about(Failure::new(Reason::Cancelled, why))),
+        ),
+        End::Expired => {
+            let message = format!(
+                "the job did not end within its time-out of {:?}",
+                job.spec.timeout
+            );
+            (
+                JobState::Expired,
+                Err(about(Failure::new(Reason::DeadlineExceeded, message))),
+            )
+        }
+        End::Lost(why) => (
+            JobState::Lost,
+            Err(about(Failure::new(Reason::OutcomeUnknown, why))),
+        ),
+    };
+    job.state = state;
+    job.ended = Some(SystemTime::now());
+    job.outcome = Some(outcome);
+}

@@ -1,0 +1,301 @@
+//! Sessions and calls as FreeSWITCH's events describe them.
+//!
+//! Written by the event tasks of the nodes alone, one writer for each session; read by everyone
+//! through snapshots. Whoever waits for an effect leaves a [`Watch`] behind, which is asked on the
+//! event task itself, so that no sighting can be missed.
+
+mod call;
+mod index;
+mod session;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use tokio::time::Instant;
+
+pub use call::Call;
+pub use session::{Application, Hangup, Party, Session, Times};
+pub use watch::{Sighting, Watch, WatchLost};
+
+use crate::domain::{CallId, HangupCause, NodeId, SessionId};
+use crate::esl::Event;
+use crate::shutdown::Drain;
+use index::CallIndex;
+use session::Effect;
+use watch::Shard;
+
+/// Enough that two nodes' event tasks seldom meet.
+const SHARDS: usize = 64;
+/// How often ended sessions past their retention are swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Labels of sessions and jobs.
+pub type Labels = Arc<BTreeMap<String, String>>;
+
+/// How the tracker works.
+#[derive(Debug, Clone)]
+pub struct TrackerConfig {
+    /// How long an ended session stays readable.
+    pub retention: Duration,
+    /// Channel variable that groups sessions to calls before anything else does.
+    pub call_variable: String,
+}
+
+/// All sessions and calls of all nodes.
+#[derive(Debug)]
+pub struct Tracker {
+    config: TrackerConfig,
+    /// Name of the header that carries the call variable.
+    call_header: String,
+    shards: Box<[Mutex<Shard>]>,
+    calls: Mutex<CallIndex>,
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub struct Applied {
+    /// The session after the event.
+    pub session: Arc<Session>,
+}
+
+// === impl TrackerConfig ===
+
+impl Default for TrackerConfig {
+    fn default() -> Self {
+        Self {
+            retention: Duration::from_secs(60),
+            call_variable: "call_uuid".to_owned(),
+        }
+    }
+}
+
+// === impl Tracker ===
+
+impl Tracker {
+    /// An empty tracker, which sweeps itself until `drain` stops.
+    pub fn start(config: TrackerConfig, drain: &Drain) -> Arc<Self> {
+        let tracker = Arc::new(Self {
+            call_header: format!("variable_{}", config.call_variable),
+            config,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            calls: Mutex::default(),
+        });
+        let sweeper = Arc::clone(&tracker);
+        let stopped = drain.stopped();
+        drain.spawn(async move {
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut stopped => return,
+                    () = tokio::time::sleep(SWEEP_INTERVAL) => sweeper.sweep(),
+                }
+            }
+        });
+        tracker
+    }
+
+    /// Takes an event about a session of `node`. `None` when it is about none, or about one that
+    /// was forgotten already.
+    pub fn apply(&self, node: &NodeId, event: &Event) -> Option<Applied> {
+        let id = event.headers().raw("Unique-ID")?;
+        let id = std::str::from_utf8(id).ok()?;
+        // A UUID has nothing to decode; a SIP Call-ID taken as one may have.
+        let decoded;
+        let id = if id.contains('%') {
+            decoded = event.text("Unique-ID")?;
+            &*decoded
+        } else {
+            id
+        };
+        let (session, effect, call_before) = {
+            let mut shard = self.shard(id);
+            let is_known = shard.sessions.contains_key(id);
+            if !is_known {
+                let session = Session::begin(id.parse().ok()?, node, event)?;
+                shard.sessions.insert(session.id.clone(), Arc::new(session));
+            }
+            let entry = shard.sessions.get_mut(id)?;
+            let call_before = is_known.then(|| entry.call.clone());
+            // In place, unless somebody still looks at the state before.
+            let effect = Arc::make_mut(entry).apply(event, &self.call_header);
+            let session = Arc::clone(entry);
+            shard.sighted(&session, Some(event));
+            (session, effect, call_before)
+        };
+        self.index_call(&session, call_before);
+        match effect {
+            Effect::Bridged(peer) => self.join(&session.id, &peer, event),
+            Effect::Unbridged(peer) => self.part(&session.id, &peer, event),
+            Effect::None => {}
+        }
+        Some(Applied { session })
+    }
+
+    /// Ends a session that FreeSWITCH no longer has, without its word for it. Gives back the
+    /// session if it lived until now.
+    pub fn end_synthetic(
+        &self,
+        id: &SessionId,
+        cause: Option<HangupCause>,
+    ) -> Option<Arc<Session>> {
+        let session = {
+            let mut shard = self.shard(id.as_str());
+            let session = shard
+                .sessions
+                .get_mut(id.as_str())
+                .filter(|session| session.is_live())?;
+            Arc::make_mut(session).end_synthetic(cause);
+            let session = Arc::clone(session);
+            shard.sighted(&session, None);
+            session
+        };
+        if let Some(peer) = &session.peer {
+            self.update(peer, None, |other| other.peer = None);
+        }
+        Some(session)
+    }
+
+    /// Attaches labels to a session; they apply also when its first event is still to come.
+    pub fn label(&self, id: &SessionId, labels: Labels) {
+        self.update(id, None, |session| session.labels = Arc::clone(&labels));
+    }
+
+    /// The session, if it lives or ended within the retention.
+    pub fn session(&self, id: &SessionId) -> Option<Arc<Session>> {
+        self.shard(id.as_str()).sessions.get(id.as_str()).cloned()
+    }
+
+    /// All sessions, oldest first.
+    pub fn sessions(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| lock(shard).sessions.values().cloned().collect::<Vec<_>>())
+            .collect();
+        all.sort_by(|a, b| a.order().cmp(&b.order()));
+        all
+    }
+
+    /// The live sessions of one node.
+    pub fn live_on(&self, node: &NodeId) -> Vec<Arc<Session>> {
+        let lives_here = |session: &&Arc<Session>| session.node == *node && session.is_live();
+        self.shards
+            .iter()
+            .flat_map(|shard| {
+                lock(shard)
+                    .sessions
+                    .values()
+                    .filter(lives_here)
+                    .cloned()
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// The call, if one of its sessions is known.
+    pub fn call(&self, id: &CallId) -> Option<Call> {
+        let members = lock(&self.calls).members(id)?;
+        Call::new(
+            id.clone(),
+            members
+                .iter()
+                .filter_map(|member| self.session(member))
+                .collect(),
+        )
+    }
+
+    /// All calls, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        let ids = lock(&self.calls).ids();
+        let mut calls: Vec<_> = ids.iter().filter_map(|id| self.call(id)).collect();
+        calls.sort_by(|a, b| a.order().cmp(&b.order()));
+        calls
+    }
+
+    /// Waits for `matcher` to be content with the session: it is asked at once with the session as
+    /// it is, if there is one, and then at each of its events, on the event task; it must be quick
+    /// and must not call the tracker.
+    pub fn watch<T: Send + 'static>(
+        self: &Arc<Self>,
+        node: &NodeId,
+        id: &SessionId,
+        matcher: impl FnMut(&Sighting<'_>) -> Option<T> + Send + 'static,
+    ) -> Watch<T> {
+        Watch::register(self, node, id, matcher)
+    }
+
+    /// The link to `node` is lost: whoever waits for its events is told so.
+    pub fn node_lost(&self, node: &NodeId) {
+        for shard in &self.shards {
+            lock(shard).fail_watches(node);
+        }
+    }
+
+    /// Number of watches, for tests that nothing is left behind.
+    pub fn watches(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).watches()).sum()
+    }
+
+    /// CHANNEL_BRIDGE is about one leg; the other one is told here.
+    fn join(&self, id: &SessionId, peer: &SessionId, event: &Event) {
+        let at = session::event_time(event);
+        self.update(peer, Some(event), |other| other.bridged_with(id, at));
+    }
+
+    fn part(&self, id: &SessionId, peer: &SessionId, event: &Event) {
+        self.update(peer, Some(event), |other| {
+            if other.peer.as_ref() == Some(id) {
+                other.peer = None;
+            }
+        });
+    }
+
+    fn update(&self, id: &SessionId, event: Option<&Event>, change: impl FnOnce(&mut Session)) {
+        let mut shard = self.shard(id.as_str());
+        let Some(session) = shard.sessions.get_mut(id.as_str()) else {
+            return;
+        };
+        change(Arc::make_mut(session));
+        let session = Arc::clone(session);
+        shard.sighted(&session, event);
+    }
+
+    /// Never called with a shard locked: the index's lock is the last one taken.
+    fn index_call(&self, session: &Session, call_before: Option<CallId>) {
+        if call_before.as_ref() == Some(&session.call) {
+            return;
+        }
+        let mut calls = lock(&self.calls);
+        if let Some(before) = call_before {
+            calls.remove(&before, &session.id);
+        }
+        calls.insert(&session.call, &session.id);
+    }
+
+    fn sweep(&self) {
+        let now = Instant::now();
+        for shard in &self.shards {
+            let gone = lock(shard).sweep(now, self.config.retention);
+            let mut calls = lock(&self.calls);
+            for session in gone {
+                calls.remove(&session.call, &session.id);
+            }
+        }
+    }
+
+    fn shard(&self, id: &str) -> MutexGuard<'_, Shard> {
+        let hash = FixedState::default().hash_one(id);
+        // The remainder is below SHARDS, the number of shards.
+        lock(&self.shards[(hash % SHARDS as u64) as usize])
+    }
+}
+
+/// A panic while the lock was held leaves plain data behind, which is better than none.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,429 @@
+//! A session: one leg, a FreeSWITCH channel, folded from its events.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::Labels;
+use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
+use crate::esl::Event;
+
+/// One party of a leg.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Party {
+    /// Display name; may be empty.
+    pub name: String,
+    /// Number or user; may be empty.
+    pub number: String,
+}
+
+/// The application executed last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    pub arguments: String,
+}
+
+/// How a leg ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hangup {
+    /// Why; absent when FreeSWITCH did not say.
+    pub cause: Option<HangupCause>,
+    /// The SIP status that the far end sent, if it sent one.
+    pub sip_code: Option<u16>,
+}
+
+/// Moments of a leg's life, by FreeSWITCH's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// The channel was made.
+    pub created: Option<SystemTime>,
+    /// The far end rang, or early media began.
+    pub progress: Option<SystemTime>,
+    /// The leg was answered.
+    pub answered: Option<SystemTime>,
+    /// The leg was bridged last.
+    pub bridged: Option<SystemTime>,
+    /// The leg was put on hold last.
+    pub held: Option<SystemTime>,
+    /// The leg was hung up.
+    pub hung_up: Option<SystemTime>,
+}
+
+/// One leg at one moment.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// UUID of the channel.
+    pub id: SessionId,
+    /// Where it lives.
+    pub node: NodeId,
+    /// The call to which it belongs.
+    pub call: CallId,
+    /// Who made it.
+    pub direction: Option<Direction>,
+    /// Where it is in FreeSWITCH's state machine.
+    pub state: ChannelState,
+    /// What it is from a caller's point of view.
+    pub call_state: CallState,
+    /// Whether it has ever been answered.
+    pub answered: bool,
+    /// Whether it is parked.
+    pub parked: bool,
+    /// The calling party.
+    pub caller: Party,
+    /// The called party.
+    pub callee: Party,
+    /// What was dialled.
+    pub destination: String,
+    /// Name of the channel.
+    pub channel_name: String,
+    /// Profile of the endpoint.
+    pub profile: String,
+    /// Moments of its life.
+    pub times: Times,
+    /// How it ended; absent while it lives.
+    pub hangup: Option<Hangup>,
+    /// The leg with which it is bridged.
+    pub peer: Option<SessionId>,
+    /// The application executed last.
+    pub application: Option<Application>,
+    /// Labels of its originate.
+    pub labels: Labels,
+    /// Whether its end was concluded, not told.
+    pub synthetic_end: bool,
+    /// The event with its final variables, once it has come.
+    pub final_event: Option<Event>,
+    /// When it ended, by our clock.
+    pub(super) ended_at: Option<Instant>,
+    /// Whether the call comes from the tracking variable, which outweighs `Channel-Call-UUID`.
+    call_is_tracked: bool,
+}
+
+/// What an event means for other sessions.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    None,
+    Bridged(SessionId),
+    Unbridged(SessionId),
+}
+
+// === impl Session ===
+
+impl Session {
+    /// A session of which nothing is known but that `event` is about it. `None` when that event
+    /// does not say that the channel lives: the last words of one whose life was not seen.
+    pub(super) fn begin(id: SessionId, node: &NodeId, event: &Event) -> Option<Self> {
+        let state = event.headers().raw("Channel-State").and_then(wire_state)?;
+        if state.is_down() || event.headers().raw("Event-Name") == Some(b"CHANNEL_DESTROY") {
+            return None;
+        }
+        Some(Self {
+            // A session is a call of its own until it is known to belong elsewhere. Its id is a
+            // valid call id: both obey the same rule.
+            call: id.as_str().parse().ok()?,
+            id,
+            node: node.clone(),
+            direction: None,
+            state: ChannelState::New,
+            call_state: CallState::Down,
+            answered: false,
+            parked: false,
+            caller: Party::default(),
+            callee: Party::default(),
+            destination: String::new(),
+            channel_name: String::new(),
+            profile: String::new(),
+            times: Times::default(),
+            hangup: None,
+            peer: None,
+            application: None,
+            labels: Labels::default(),
+            synthetic_end: false,
+            final_event: None,
+            ended_at: None,
+            call_is_tracked: false,
+        })
+    }
+
+    /// Whether it has not been hung up.
+    pub fn is_live(&self) -> bool {
+        self.hangup.is_none()
+    }
+
+    /// Whether media can flow: answered, or early media.
+    pub fn has_media(&self) -> bool {
+        self.answered || self.call_state == CallState::Early
+    }
+
+    /// How long it has lived, or lived until it was hung up.
+    pub fn uptime(&self) -> Duration {
+        let Some(created) = self.times.created else {
+            return Duration::ZERO;
+        };
+        let until = self.times.hung_up.unwrap_or_else(SystemTime::now);
+        until.duration_since(created).unwrap_or_default()
+    }
+
+    /// Sorts sessions by age, by id where the age is the same. Microseconds since 1970.
+    pub fn order(&self) -> (u64, &str) {
+        let created = self
+            .times
+            .created
+            .and_then(|created| created.duration_since(UNIX_EPOCH).ok());
+        let micros = created.map_or(0, |since| {
+            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        });
+        (micros, self.id.as_str())
+    }
+
+    /// Takes in an event in one pass over its headers.
+    pub(super) fn apply(&mut self, event: &Event, call_header: &str) -> Effect {
+        let mut name: &[u8] = b"";
+        let mut other_leg = None;
+        let mut cause = None;
+        let mut application = None;
+        let mut application_data = None;
+        let mut sip_code = None;
+        let mut tracked_call = None;
+        let mut channel_call = None;
+        for (header, value) in event.headers().iter_raw() {
+            match header {
+                b"Event-Name" => name = value,
+                b"Channel-State" => self.advance(wire_state(value)),
+                b"Channel-Call-State" => self.advance_call(wire_call_state(value)),
+                b"Channel-Name" => set(&mut self.channel_name, event, "Channel-Name"),
+                b"Call-Direction" => {
+                    self.direction = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(Direction::from_wire)
+                        .or(self.direction);
+                }
+                b"Answer-State" => self.answered |= value == b"answered",
+                b"Channel-Call-UUID" => channel_call = Some("Channel-Call-UUID"),
+                b"Hangup-Cause" => {
+                    cause = std::str::from_utf8(value)
+                        .ok()
+                        .and_then(|name| name.parse().ok());
+                }
+                b"Application" => application = Some("Application"),
+                b"Application-Data" => application_data = Some("Application-Data"),
+                b"Other-Leg-Unique-ID" => other_leg = Some("Other-Leg-Unique-ID"),
+                b"Bridge-B-Unique-ID" if other_leg.is_none() => {
+                    other_leg = Some("Bridge-B-Unique-ID");
+                }
+                b"Caller-Caller-ID-Name" => {
+                    set(&mut self.caller.name, event, "Caller-Caller-ID-Name");
+                }
+                b"Caller-Caller-ID-Number" => {
+                    set(&mut self.caller.number, event, "Caller-Caller-ID-Number");
+                }
+                b"Caller-Callee-ID-Name" => {
+                    set(&mut self.callee.name, event, "Caller-Callee-ID-Name");
+                }
+                b"Caller-Callee-ID-Number" => {
+                    set(&mut self.callee.number, event, "Caller-Callee-ID-Number");
+                }
+                b"Caller-Destination-Number" => {
+                    set(&mut self.destination, event, "Caller-Destination-Number");
+                }
+                b"Caller-Channel-Created-Time" => set_time(&mut self.times.created, value),
+                b"Caller-Channel-Progress-Time" | b"Caller-Channel-Progress-Media-Time"
+                    if self.times.progress.is_none() =>
+                {
+                    set_time(&mut self.times.progress, value);
+                }
+                b"Caller-Channel-Answered-Time" => set_time(&mut self.times.answered, value),
+                b"Caller-Channel-Bridged-Time" => set_time(&mut self.times.bridged, value),
+                b"Caller-Channel-Last-Hold" => set_time(&mut self.times.held, value),
+                b"Caller-Channel-Hangup-Time" => set_time(&mut self.times.hung_up, value),
+                b"variable_proto_specific_hangup_cause" => sip_code = sip_status(value),
+                b"variable_sofia_profile_name" => {
+                    set(&mut self.profile, event, "variable_sofia_profile_name");
+                }
+                _ if header.eq_ignore_ascii_case(call_header.as_bytes()) => {
+                    tracked_call = Some(call_header);
+                }
+                _ => {}
+            }
+        }
+        self.assign_call(event, tracked_call, channel_call);
+        let text = |header: Option<&str>| {
+            header
+                .and_then(|header| event.text(header))
+                .map(Cow::into_owned)
+        };
+        let other_leg = || text(other_leg).and_then(|id| id.parse().ok());
+        match name {
+            b"CHANNEL_PROGRESS" | b"CHANNEL_PROGRESS_MEDIA" => {
+                self.times.progress = self.times.progress.or_else(|| event_time(event));
+            }
+            b"CHANNEL_ANSWER" => {
+                // The event still shows the call state before; CHANNEL_CALLSTATE follows.
+                self.answered = true;
+                self.advance_call(Some(CallState::Active));
+                self.times.answered = self.times.answered.or_else(|| event_time(event));
+            }
+            b"CHANNEL_PARK" => self.parked = true,
+            b"CHANNEL_UNPARK" => self.parked = false,
+            b"CHANNEL_HOLD" => self.times.held = event_time(event).or(self.times.held),
+            b"CHANNEL_EXECUTE" => {
+                if let Some(name) = text(application) {
+                    let arguments = text(application_data).unwrap_or_default();
+                    self.application = Some(Application { name, arguments });
+                }
+            }
+            b"CHANNEL_BRIDGE" => {
+                if let Some(peer) = other_leg() {
+                    self.bridged_with(&peer, event_time(event));
+                    return Effect::Bridged(peer);
+                }
+            }
+            b"CHANNEL_UNBRIDGE" => {
+                if let Some(peer) = self.peer.take().or_else(other_leg) {
+                    return Effect::Unbridged(peer);
+                }
+            }
+            b"CHANNEL_HANGUP" => self.end(cause, sip_code, event_time(event)),
+            b"CHANNEL_HANGUP_COMPLETE" => {
+                self.end(cause, sip_code, event_time(event));
+                self.final_event = Some(event.detached());
+            }
+            b"CHANNEL_DESTROY" => {
+                self.end(cause, sip_code, event_time(event));
+                self.state = ChannelState::Destroy;
+            }
+            _ if self.state.is_down() => self.end(cause, sip_code, event_time(event)),
+            _ => {}
+        }
+        match self.peer.take_if(|_| self.hangup.is_some()) {
+            Some(peer) => Effect::Unbridged(peer),
+            None => Effect::None,
+        }
+    }
+
+    pub(super) fn bridged_with(&mut self, peer: &SessionId, at: Option<SystemTime>) {
+        if self.is_live() {
+            self.peer = Some(peer.clone());
+            self.times.bridged = at.or(self.times.bridged);
+        }
+    }
+
+    pub(super) fn end_synthetic(&mut self, cause: Option<HangupCause>) {
+        self.end(cause, None, Some(SystemTime::now()));
+        self.state = ChannelState::Destroy;
+        self.synthetic_end = true;
+    }
+
+    /// An end is told several times; later tellings only add what was missing.
+    fn end(&mut self, cause: Option<HangupCause>, sip_code: Option<u16>, at: Option<SystemTime>) {
+        let known = self.hangup.get_or_insert(Hangup {
+            cause: None,
+            sip_code: None,
+        });
+        known.cause = known.cause.or(cause);
+        known.sip_code = known.sip_code.or(sip_code);
+        self.times.hung_up = self.times.hung_up.or(at);
+        self.ended_at.get_or_insert_with(Instant::now);
+        self.parked = false;
+        self.call_state = CallState::Hangup;
+        self.state = self.state.max(ChannelState::Hangup);
+    }
+
+    /// A channel that is down never comes up again, whatever a belated event says.
+    fn advance(&mut self, state: Option<ChannelState>) {
+        let Some(state) = state.filter(|state| *state != ChannelState::None) else {
+            return;
+        };
+        if !self.state.is_down() || state > self.state {
+            self.state = state;
+        }
+    }
+
+    fn advance_call(&mut self, state: Option<CallState>) {
+        let Some(state) = state else { return };
+        let is_before_answer = matches!(
+            state,
+            CallState::Down
+                | CallState::Dialing
+                | CallState::Ringing
+                | CallState::Early
+                | CallState::RingWait
+        );
+        if self.hangup.is_some() || (self.answered && is_before_answer) {
+            return;
+        }
+        self.call_state = state;
+    }
+
+    fn assign_call(&mut self, event: &Event, tracked: Option<&str>, channel_call: Option<&str>) {
+        // What an ended channel says of its call is about the channel alone.
+        if self.hangup.is_some() {
+            return;
+        }
+        let source = match tracked {
+            Some(header) => {
+                self.call_is_tracked = true;
+                Some(header)
+            }
+            None if self.call_is_tracked => None,
+            None => channel_call,
+        };
+        let Some(call) = source.and_then(|header| event.filled(header)) else {
+            return;
+        };
+        if *call != *self.call.as_str()
+            && let Ok(call) = call.parse()
+        {
+            self.call = call;
+        }
+    }
+}
+
+/// FreeSWITCH's time stamp of an event.
+pub(super) fn event_time(event: &Event) -> Option<SystemTime> {
+    event.headers().raw("Event-Date-Timestamp").and_then(micros)
+}
+
+/// Most headers say again what is known; only a change allocates.
+fn set(field: &mut String, event: &Event, header: &str) {
+    if let Some(value) = event.text(header)
+        && *field != *value
+    {
+        *field = value.into_owned();
+    }
+}
+
+fn set_time(field: &mut Option<SystemTime>, value: &[u8]) {
+    if let Some(time) = micros(value) {
+        *field = Some(time);
+    }
+}
+
+/// Microseconds since 1970; 0 means that it has not happened.
+fn micros(value: &[u8]) -> Option<SystemTime> {
+    let micros: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (micros > 0).then(|| UNIX_EPOCH + Duration::from_micros(micros))
+}
+
+/// `sip:486`, its colon percent-encoded (`mod_sofia` sets it from the far end's response).
+fn sip_status(value: &[u8]) -> Option<u16> {
+    std::str::from_utf8(value.strip_prefix(b"sip%3A")?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn wire_state(value: &[u8]) -> Option<ChannelState> {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(ChannelState::from_wire)
+}
+
+fn wire_call_state(value: &[u8]) -> Option<CallState> {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(CallState::from_wire)
+}
