@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod esl;
 pub mod events;
+pub mod fleet;
 pub mod jobs;
 pub mod pb;
 pub mod shutdown;

@@ -136,6 +136,27 @@ impl Tracker {
         Some(Applied { session })
     }
 
+    /// Takes in a session that was found by asking (`uuid_dump`), unless its own events have told
+    /// of it meanwhile: they are newer than any answer.
+    pub fn adopt(&self, node: &NodeId, dump: &Event) -> Option<Arc<Session>> {
+        let id: SessionId = dump.text("Unique-ID")?.parse().ok()?;
+        if self.session(&id).is_some() {
+            return None;
+        }
+        self.apply(node, dump).map(|applied| applied.session)
+    }
+
+    /// Two sessions were found to be bridged by asking.
+    pub fn adopt_bridge(&self, a: &SessionId, b: &SessionId) {
+        for (id, peer) in [(a, b), (b, a)] {
+            self.update(id, None, |session| {
+                if session.peer.is_none() {
+                    session.bridged_with(peer, None);
+                }
+            });
+        }
+    }
+
     /// Ends a session that FreeSWITCH no longer has, without its word for it. Gives back the
     /// session if it lived until now.
     pub fn end_synthetic(

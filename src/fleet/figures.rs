@@ -1,0 +1,71 @@
+//! What a FreeSWITCH says of itself in its heartbeats.
+
+use std::time::{Duration, SystemTime};
+
+use crate::esl::Event;
+
+/// Figures of the last HEARTBEAT (`send_heartbeat` in FreeSWITCH's `switch_core.c`).
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// Sessions that live.
+    pub sessions: u32,
+    /// The limit of sessions.
+    pub max_sessions: u32,
+    /// New sessions in the last second.
+    pub sessions_per_second: u32,
+    /// The limit of new sessions per second, which heartbeats do not tell: by `status`.
+    pub max_sessions_per_second: u32,
+    /// Idle CPU in percent.
+    pub idle_cpu: f64,
+    /// How long it has been up.
+    pub uptime: Duration,
+    /// When it said so, by our clock.
+    pub heartbeat_at: Option<SystemTime>,
+}
+
+// === impl Figures ===
+
+impl Figures {
+    pub(super) fn heartbeat(&mut self, event: &Event) {
+        let count = |name: &str| {
+            event
+                .number(name)
+                .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        };
+        self.sessions = count("Session-Count").unwrap_or(self.sessions);
+        self.max_sessions = count("Max-Sessions").unwrap_or(self.max_sessions);
+        self.sessions_per_second = count("Session-Per-Sec").unwrap_or(self.sessions_per_second);
+        self.idle_cpu = event
+            .text("Idle-CPU")
+            .and_then(|idle| idle.parse().ok())
+            .unwrap_or(self.idle_cpu);
+        self.uptime = event
+            .number("Uptime-msec")
+            .map_or(self.uptime, Duration::from_millis);
+        self.heartbeat_at = Some(SystemTime::now());
+    }
+
+    /// Takes the limit of sessions per second out of `status`:
+    /// `0 session(s) per Sec out of max 2000, peak 4, last 5min 4`.
+    pub(super) fn status(&mut self, status: &str) {
+        let limit = status
+            .lines()
+            .find_map(|line| line.split_once("per Sec out of max "))
+            .and_then(|(_, rest)| rest.split(',').next()?.trim().parse().ok());
+        self.max_sessions_per_second = limit.unwrap_or(self.max_sessions_per_second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_sessions_per_second_is_found_in_status() {
+        let mut figures = Figures::default();
+        figures.status("0 session(s) - peak 4, last 5min 4 \n0 session(s) per Sec out of max 2000, peak 4, last 5min 4 \n");
+        assert_eq!(figures.max_sessions_per_second, 2000);
+        figures.status("nonsense");
+        assert_eq!(figures.max_sessions_per_second, 2000);
+    }
+}

@@ -1,0 +1,185 @@
+//! One node, as everyone but its supervisor sees it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::NodeSpec;
+use super::figures::Figures;
+use super::pool::Pool;
+use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
+use crate::esl::{Command, Event, LinkError, Reply};
+use crate::tracker::Labels;
+
+/// After which a retry makes sense when a node is away.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the supervisor publishes of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Whether it is in service.
+    pub state: NodeState,
+    /// Why it is not, for people; empty when it is.
+    pub detail: String,
+    /// FreeSWITCH's `Core-UUID`; empty until connected.
+    pub core_uuid: String,
+    /// FreeSWITCH's version; empty until connected.
+    pub version: String,
+    /// Times that the event link was connected.
+    pub connects: u32,
+}
+
+/// One FreeSWITCH and the links to it.
+#[derive(Debug)]
+pub struct Node {
+    id: NodeId,
+    address: String,
+    labels: Labels,
+    pub(super) pool: Pool,
+    status: watch::Sender<NodeStatus>,
+    figures: Mutex<Figures>,
+}
+
+// === impl Node ===
+
+impl Node {
+    pub(super) fn new(spec: &NodeSpec) -> Self {
+        let status = NodeStatus {
+            state: NodeState::Connecting,
+            detail: "not connected yet".to_owned(),
+            core_uuid: String::new(),
+            version: String::new(),
+            connects: 0,
+        };
+        Self {
+            id: spec.id.clone(),
+            address: spec.connector.address.clone(),
+            labels: spec.labels.clone(),
+            pool: Pool::new(spec.command_links),
+            status: watch::Sender::new(status),
+            figures: Mutex::default(),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// Address of its Event Socket.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// What is known of it.
+    pub fn status(&self) -> NodeStatus {
+        self.status.borrow().clone()
+    }
+
+    /// What is known of it, as it changes.
+    pub fn follow(&self) -> watch::Receiver<NodeStatus> {
+        self.status.subscribe()
+    }
+
+    /// Whether it is in service.
+    pub fn is_ready(&self) -> bool {
+        self.status.borrow().state == NodeState::Ready
+    }
+
+    /// Waits until it is in this state.
+    pub async fn reached(&self, state: NodeState) {
+        let mut status = self.status.subscribe();
+        // The sender is ours, so the wait ends only when it is fulfilled.
+        let _ = status.wait_for(|status| status.state == state).await;
+    }
+
+    /// What it says of itself.
+    pub fn figures(&self) -> Figures {
+        *self.lock_figures()
+    }
+
+    /// Command links that live, and those that are configured.
+    pub fn command_links(&self) -> (usize, usize) {
+        (self.pool.live(), self.pool.size())
+    }
+
+    /// Commands under way.
+    pub fn commands_under_way(&self) -> usize {
+        self.pool.load()
+    }
+
+    /// Sends a command and waits for the reply. Commands for the same session keep their order.
+    ///
+    /// # Errors
+    /// NODE_UNAVAILABLE when it was not sent, OUTCOME_UNKNOWN when its reply was lost,
+    /// DEADLINE_EXCEEDED with the metadata `command_sent`.
+    pub async fn send(
+        &self,
+        command: Command,
+        session: Option<&SessionId>,
+        deadline: Deadline,
+    ) -> Result<Reply, Failure> {
+        let result = self.pool.send(command, session, deadline).await;
+        result.map_err(|error| {
+            let failure = self.failure(&error);
+            match session {
+                Some(session) => failure.session(session),
+                None => failure,
+            }
+        })
+    }
+
+    pub(super) fn heartbeat(&self, event: &Event) {
+        self.lock_figures().heartbeat(event);
+    }
+
+    pub(super) fn told_status(&self, status: &str) {
+        self.lock_figures().status(status);
+    }
+
+    /// Changes the status; says whether the state is another one now.
+    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) -> bool {
+        let mut is_new_state = false;
+        self.status.send_if_modified(|status| {
+            let before = status.clone();
+            change(status);
+            is_new_state = before.state != status.state;
+            before != *status
+        });
+        is_new_state
+    }
+
+    fn failure(&self, error: &LinkError) -> Failure {
+        let id = &self.id;
+        let failure = match error {
+            LinkError::NotSent(_) => {
+                let status = self.status.borrow();
+                let message = match status.detail.as_str() {
+                    "" => format!("node {id} has no live link"),
+                    detail => format!("node {id} has no live link: {detail}"),
+                };
+                Failure::new(Reason::NodeUnavailable, message).retry_after(RETRY_AFTER)
+            }
+            LinkError::OutcomeUnknown(lost) => {
+                let message =
+                    format!("the link to node {id} was lost after the command was sent: {lost}");
+                Failure::new(Reason::OutcomeUnknown, message)
+            }
+            LinkError::TimedOut { sent } => {
+                let message = format!("the deadline passed before node {id} replied");
+                Failure::new(Reason::DeadlineExceeded, message).with("command_sent", sent)
+            }
+        };
+        failure.node(id)
+    }
+
+    fn lock_figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,145 @@
+//! The command links of a node.
+
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::FixedState;
+use tokio::sync::watch;
+
+use crate::domain::{Deadline, SessionId};
+use crate::esl::{Command, Link, LinkError, Lost, Reply};
+
+/// A fixed number of places for links, some of which may be empty while their link is away.
+#[derive(Debug)]
+pub(super) struct Pool {
+    places: Mutex<Box<[Option<Place>]>>,
+    live: watch::Sender<usize>,
+    turn: AtomicUsize,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    link: Link,
+    /// Exchanges under way.
+    load: Arc<AtomicUsize>,
+}
+
+/// Counts an exchange for as long as it is under way.
+struct Busy(Arc<AtomicUsize>);
+
+// === impl Pool ===
+
+impl Pool {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            places: Mutex::new(vec![None; size].into_boxed_slice()),
+            live: watch::Sender::new(0),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Puts a link into its place, or takes it out.
+    pub(super) fn set(&self, place: usize, link: Option<Link>) {
+        let live = {
+            let mut places = self.lock();
+            if let Some(slot) = places.get_mut(place) {
+                *slot = link.map(|link| Place {
+                    link,
+                    load: Arc::default(),
+                });
+            }
+            places.iter().flatten().count()
+        };
+        self.live.send_replace(live);
+    }
+
+    /// Number of places.
+    pub(super) fn size(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Number of links that live.
+    pub(super) fn live(&self) -> usize {
+        *self.live.borrow()
+    }
+
+    /// Waits until one link at least lives.
+    pub(super) async fn any_live(&self) {
+        let mut live = self.live.subscribe();
+        // The sender is ours, so the wait ends only when it is fulfilled.
+        let _ = live.wait_for(|live| *live > 0).await;
+    }
+
+    /// Commands under way.
+    pub(super) fn load(&self) -> usize {
+        self.lock()
+            .iter()
+            .flatten()
+            .map(|place| place.load.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Sends a command over one of the links and waits for its reply. Commands for the same
+    /// session go over the same link while it lives, so that they keep their order. A command that
+    /// was not sent is tried on another link; one that was is never repeated.
+    pub(super) async fn send(
+        &self,
+        command: Command,
+        session: Option<&SessionId>,
+        deadline: Deadline,
+    ) -> Result<Reply, LinkError> {
+        let mut last = LinkError::NotSent(Lost::Stopped);
+        for _ in 0..self.size() {
+            let Some(place) = self.pick(session) else {
+                break;
+            };
+            let _busy = Busy::count(&place.load);
+            match place.link.send_by(command.clone(), deadline).await {
+                Err(error @ LinkError::NotSent(_)) => last = error,
+                result => return result,
+            }
+        }
+        Err(last)
+    }
+
+    fn pick(&self, session: Option<&SessionId>) -> Option<Place> {
+        let places = self.lock();
+        let is_live = |place: &&Place| place.link.is_live();
+        if let Some(session) = session {
+            let home = usize::try_from(FixedState::default().hash_one(session) >> 1).unwrap_or(0)
+                % places.len();
+            let (before, after) = places.split_at(home);
+            return after.iter().chain(before).flatten().find(is_live).cloned();
+        }
+        // The least busy one; among equals they take turns.
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % places.len();
+        let (before, after) = places.split_at(turn);
+        after
+            .iter()
+            .chain(before)
+            .flatten()
+            .filter(is_live)
+            .min_by_key(|place| place.load.load(Ordering::Relaxed))
+            .cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<[Option<Place>]>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Busy ===
+
+impl Busy {
+    fn count(load: &Arc<AtomicUsize>) -> Self {
+        load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(load))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

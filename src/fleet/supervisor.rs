@@ -1,0 +1,284 @@
+//! Keeps a node's links up: one task for the event link, one for each command link.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::node::Node;
+use super::sink::NodeSink;
+use super::sync::{SyncError, Syncer};
+use super::{NodeSpec, Sinks};
+use crate::backoff::Backoff;
+use crate::domain::{Deadline, NodeState};
+use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents};
+use crate::events::{Entry, Gap, GapReason};
+use crate::shutdown::Drain;
+
+/// How long the first commands on a fresh event link may take.
+const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before a failed sync is tried again.
+const SYNC_RETRY: Duration = Duration::from_secs(1);
+/// `show channels` lags behind the core by 200 to 300 ms, so what was born just before the link
+/// came up shows only in a second look.
+const SECOND_LOOK: Duration = Duration::from_millis(500);
+
+/// Why an event link is no more, or never was.
+enum Ended {
+    Stopped,
+    Lost(String),
+    /// Without a word, so the other links are dead too.
+    Silent(String),
+}
+
+/// Everything that the tasks of one node share.
+struct Supervisor {
+    node: Arc<Node>,
+    spec: NodeSpec,
+    sinks: Sinks,
+    drain: Drain,
+    /// The links for commands of this epoch; stopped when the event link has gone silent.
+    commands: Drain,
+    /// Since when events are missing.
+    deaf_since: Option<SystemTime>,
+}
+
+/// Starts the tasks of a node.
+pub(super) fn start(spec: NodeSpec, sinks: Sinks, drain: &Drain) -> Arc<Node> {
+    let node = Arc::new(Node::new(&spec));
+    let span = info_span!("node", node = %spec.id);
+    let supervisor = Supervisor {
+        node: Arc::clone(&node),
+        spec,
+        sinks,
+        drain: drain.clone(),
+        commands: drain.child(),
+        deaf_since: None,
+    };
+    drain.spawn(supervisor.run().instrument(span));
+    node
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    async fn run(mut self) {
+        self.start_command_links();
+        let (shortest, longest) = self.spec.backoff;
+        let mut backoff = Backoff::new(shortest, longest);
+        loop {
+            let detail = match self.live_once(&mut backoff).await {
+                Ended::Stopped => return,
+                Ended::Lost(detail) => detail,
+                Ended::Silent(detail) => {
+                    self.commands.stop();
+                    self.commands = self.drain.child();
+                    self.start_command_links();
+                    detail
+                }
+            };
+            self.went_down(detail);
+            if pause(&self.drain, backoff.next_delay()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One life of the event link.
+    async fn live_once(&mut self, backoff: &mut Backoff) -> Ended {
+        let connected = tokio::select! {
+            biased;
+            () = self.drain.stopped() => return Ended::Stopped,
+            connected = self.spec.connector.connect() => connected,
+        };
+        let connection = match connected {
+            Ok(connection) => connection,
+            Err(error) => return Ended::Lost(with_sources(&error)),
+        };
+        let sink = NodeSink {
+            node: Arc::clone(&self.node),
+            sinks: self.sinks.clone(),
+        };
+        let config = event_link_config(&self.spec.link);
+        let link = connection.start(config, sink, &self.drain);
+        let deadline = Deadline::after(SUBSCRIBE_TIMEOUT);
+        let subscribe = match Command::event_plain("ALL") {
+            Ok(subscribe) => subscribe,
+            Err(error) => return Ended::Lost(error.to_string()),
+        };
+        match link.send_by(subscribe, deadline).await {
+            Ok(reply) if reply.outcome().is_success() => {}
+            Ok(reply) => {
+                return Ended::Lost(format!(
+                    "FreeSWITCH refused the subscription: {}",
+                    reply.text().trim()
+                ));
+            }
+            Err(error) => return Ended::Lost(error.to_string()),
+        }
+        backoff.reset();
+        self.publish(
+            NodeState::Syncing,
+            "reading which sessions exist".to_owned(),
+        );
+        self.node.update(|status| status.connects += 1);
+        info!(address = %self.spec.connector.address, "event link is up");
+        tokio::select! {
+            biased;
+            () = self.drain.stopped() => Ended::Stopped,
+            lost = link.ended() => ended(&lost),
+            never = self.keep_in_sync(&link) => match never {},
+        }
+    }
+
+    /// Reads the truth until it is read, then takes a second look, and then does nothing until
+    /// the link ends.
+    async fn keep_in_sync(&mut self, link: &Link) -> std::convert::Infallible {
+        let syncer = Syncer {
+            node: Arc::clone(&self.node),
+            sinks: self.sinks.clone(),
+        };
+        loop {
+            self.node.pool.any_live().await;
+            match syncer.identify().await {
+                Ok(()) => break,
+                Err(error) => self.sync_failed(&error).await,
+            }
+        }
+        self.tell_gap();
+        loop {
+            match syncer.compare().await {
+                Ok(()) => break,
+                Err(error) => self.sync_failed(&error).await,
+            }
+        }
+        self.publish(NodeState::Ready, String::new());
+        info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
+        tokio::time::sleep(SECOND_LOOK).await;
+        if let Err(error) = syncer.compare().await {
+            warn!(%error, "second look at the sessions failed");
+        }
+        std::future::pending().await
+    }
+
+    async fn sync_failed(&self, error: &SyncError) {
+        warn!(%error, "reading the sessions failed; trying again");
+        self.node.update(|status| status.detail = error.to_string());
+        // A pause between attempts, not a wait for anything.
+        tokio::time::sleep(SYNC_RETRY).await;
+    }
+
+    fn went_down(&mut self, detail: String) {
+        let was_up = matches!(
+            self.node.status().state,
+            NodeState::Syncing | NodeState::Ready | NodeState::Draining
+        );
+        warn!(%detail, "event link is down");
+        if was_up {
+            self.deaf_since.get_or_insert_with(SystemTime::now);
+            self.publish(NodeState::Down, detail);
+            // Nobody can see an effect until the link is back.
+            self.sinks.tracker.node_lost(self.node.id());
+        } else {
+            self.node.update(|status| status.detail = detail);
+        }
+    }
+
+    fn tell_gap(&mut self) {
+        if let Some(began) = self.deaf_since.take() {
+            self.sinks.journal.append(Entry::Gap(Gap {
+                node: Some(self.node.id().clone()),
+                count: 0,
+                reason: GapReason::LinkLost,
+                began,
+                ended: Some(SystemTime::now()),
+            }));
+        }
+    }
+
+    fn publish(&self, state: NodeState, detail: String) {
+        let is_new = self.node.update(|status| {
+            status.state = state;
+            status.detail = detail;
+        });
+        if is_new {
+            self.sinks.journal.append(Entry::NodeState {
+                node: self.node.id().clone(),
+                state,
+            });
+        }
+    }
+
+    fn start_command_links(&self) {
+        for place in 0..self.spec.command_links {
+            let task = keep_command_link(
+                Arc::clone(&self.node),
+                self.spec.clone(),
+                place,
+                self.commands.clone(),
+            );
+            self.drain
+                .spawn(task.instrument(info_span!("commands", node = %self.spec.id, place)));
+        }
+    }
+}
+
+/// Keeps one place of the pool filled.
+async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: usize, drain: Drain) {
+    let mut backoff = Backoff::new(spec.backoff.0, spec.backoff.1);
+    loop {
+        let connected = tokio::select! {
+            biased;
+            () = drain.stopped() => return,
+            connected = spec.connector.connect() => connected,
+        };
+        match connected {
+            Ok(connection) => {
+                backoff.reset();
+                let link = connection.start(spec.link.clone(), NoEvents, &drain);
+                node.pool.set(place, Some(link.clone()));
+                let lost = link.ended().await;
+                node.pool.set(place, None);
+                tracing::debug!(%lost, "command link is down");
+            }
+            // The event link meets the same error and reports it.
+            Err(error) => tracing::debug!(error = %with_sources(&error), "command link is not up"),
+        }
+        if pause(&drain, backoff.next_delay()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// `event plain HEARTBEAT` is answered at once and changes nothing where all events are wanted.
+fn event_link_config(config: &ConnectionConfig) -> ConnectionConfig {
+    let mut config = config.clone();
+    if let Ok(probe) = Command::event_plain("HEARTBEAT") {
+        config.liveness.probe = probe;
+    }
+    config
+}
+
+fn ended(lost: &Lost) -> Ended {
+    match lost {
+        Lost::Stopped => Ended::Stopped,
+        Lost::Silent(_) => Ended::Silent(lost.to_string()),
+        _ => Ended::Lost(lost.to_string()),
+    }
+}
+
+/// Waits, unless it is time to stop.
+async fn pause(drain: &Drain, span: Duration) -> Result<(), ()> {
+    tokio::select! {
+        biased;
+        () = drain.stopped() => Err(()),
+        () = tokio::time::sleep(span) => Ok(()),
+    }
+}
+
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, source| {
+        format!("{text}: {source}")
+    })
+}
