@@ -1,1 +1,84 @@
-//! (under construction)
+//! The configuration: a typed tree with a default for everything but the nodes.
+//!
+//! `Loader` reads it from a YAML file, the environment and flags; `docs/config.example.yaml` holds
+//! every key. A component takes its own section, so that a test builds just that one:
+//! `EslConfig { max_pending: 2, ..EslConfig::default() }`.
+
+mod check;
+mod layers;
+mod loader;
+mod node;
+mod password;
+mod problem;
+mod section;
+mod source;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use serde::Serialize;
+
+pub use loader::{Loader, NodeNeed};
+pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
+pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};
+pub use problem::{Origin, Problem, Problems};
+pub use section::{
+    BackoffConfig, DEFAULT_GRPC_PORT, DeadlinesConfig, EslConfig, EventsConfig, GrpcConfig,
+    JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
+};
+#[cfg(test)]
+pub(crate) use source::fake::Fake;
+pub use source::{Process, Source};
+pub use value::{LogFormat, Size};
+
+/// Variables that name a key begin with this, with two underscores between the parts of the key.
+/// One underscore alone would read the variables that Kubernetes makes for a service which is
+/// called "switchgate", such as SWITCHGATE_PORT.
+pub const ENVIRONMENT_PREFIX: &str = "SWITCHGATE__";
+
+/// Password of all nodes that have none of their own.
+pub const PASSWORD_VARIABLE: &str = "SWITCHGATE_ESL_PASSWORD";
+
+/// A file with the password of all nodes that have none of their own.
+pub const PASSWORD_FILE_VARIABLE: &str = "SWITCHGATE_ESL_PASSWORD_FILE";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Config {
+    /// The gRPC server.
+    pub grpc: GrpcConfig,
+    /// The FreeSWITCHes to control.
+    pub nodes: Vec<NodeConfig>,
+    /// Each link to a node.
+    pub esl: EslConfig,
+    /// Sessions.
+    pub sessions: SessionsConfig,
+    /// Background jobs.
+    pub jobs: JobsConfig,
+    /// The journal of events and its subscribers.
+    pub events: EventsConfig,
+    /// The stop on a signal.
+    pub shutdown: ShutdownConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The configuration in effect as YAML, without any password.
+    ///
+    /// # Errors
+    /// Only if YAML cannot hold it, which no value of a loaded configuration causes.
+    pub fn to_yaml(&self) -> Result<String, yaml_serde::Error> {
+        yaml_serde::to_string(self)
+    }
+
+    /// The nodes for which no password was given, so that FreeSWITCH's default is used: whoever
+    /// reads FreeSWITCH's manual knows it.
+    pub fn nodes_with_default_password(&self) -> impl Iterator<Item = &NodeConfig> {
+        let default = |node: &&NodeConfig| *node.password.origin() == PasswordOrigin::Default;
+        self.nodes.iter().filter(default)
+    }
+}

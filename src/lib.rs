@@ -1,5 +1,6 @@
 //! Switchgate: the gRPC control plane for FreeSWITCH.
 
+pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod domain;
@@ -10,4 +11,5 @@ pub mod jobs;
 pub mod pb;
 pub mod shutdown;
 pub mod sim;
+pub mod telemetry;
 pub mod tracker;

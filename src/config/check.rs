@@ -1,0 +1,354 @@
+//! What no single value shows: ranges, contradictions, and nodes that are complete.
+
+mod node;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use super::layers::{Layers, Tree};
+use super::{Config, NodeNeed, Password, Problem, Problems, Size, Source};
+
+/// Longest span that a timer can wait for.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
+/// A half-open link is found within this time, whatever is configured.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
+/// Most command links of one node: each is a socket here and a thread in FreeSWITCH.
+const MOST_LINKS: usize = 256;
+
+/// Collects problems, and keeps back those that only follow from one already found.
+pub(super) struct Check<'a> {
+    layers: &'a Layers,
+    source: &'a dyn Source,
+    /// Keys of what the layers already showed.
+    broken: Vec<String>,
+    problems: &'a mut Problems,
+}
+
+// === impl Check ===
+
+impl<'a> Check<'a> {
+    pub(super) fn new(
+        layers: &'a Layers,
+        source: &'a dyn Source,
+        problems: &'a mut Problems,
+    ) -> Self {
+        let broken = problems.0.iter().map(|problem| problem.key.clone());
+        Self {
+            layers,
+            source,
+            broken: broken.collect(),
+            problems,
+        }
+    }
+
+    /// Whether nothing was found at this key, above it or below it.
+    fn sound(&self, key: &str) -> bool {
+        let within = |inner: &str, outer: &str| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let clash = |broken: &String| within(key, broken) || within(broken, key);
+        !self.broken.iter().any(clash)
+    }
+
+    fn add(&mut self, key: &str, value: Option<&dyn fmt::Display>, reason: &str, remedy: &str) {
+        if !self.sound(key) {
+            return;
+        }
+        self.problems.0.push(Problem {
+            key: key.to_owned(),
+            value: value.map(ToString::to_string),
+            reason: reason.to_owned(),
+            remedy: remedy.to_owned(),
+            origin: self.layers.origin(key),
+        });
+    }
+
+    fn missing(&mut self, above: &str, name: &str, remedy: &str) {
+        let key = format!("{above}.{name}");
+        if !self.sound(&key) {
+            return;
+        }
+        self.problems.0.push(Problem {
+            key,
+            value: None,
+            reason: "is missing".to_owned(),
+            remedy: remedy.to_owned(),
+            origin: self.layers.origin(above),
+        });
+    }
+
+    /// Checks the tree and makes the configuration of it, with the nodes that are complete.
+    pub(super) fn finish(
+        &mut self,
+        tree: Tree,
+        need: NodeNeed,
+        fallback: Option<&Password>,
+    ) -> Config {
+        let written = tree.nodes.len();
+        let default_links = tree.esl.command_links;
+        let mut config = Config {
+            grpc: tree.grpc,
+            nodes: Vec::new(),
+            esl: tree.esl,
+            sessions: tree.sessions,
+            jobs: tree.jobs,
+            events: tree.events,
+            shutdown: tree.shutdown,
+            log: tree.log,
+        };
+        self.durations(&config);
+        self.counts(&config);
+        self.sizes(&config);
+        self.contradictions(&config);
+        self.level(&config.log.level);
+        self.node_count(written, need);
+
+        let mut seen = BTreeMap::new();
+        for (index, entry) in tree.nodes.into_iter().enumerate() {
+            let key = format!("nodes[{index}]");
+            let node = self.node(&key, entry, default_links, fallback);
+            let Some(node) = node else { continue };
+            if let Some(first) = seen.insert(node.id.clone(), index) {
+                self.add(
+                    &format!("{key}.id"),
+                    Some(&format_args!("`{}`", node.id)),
+                    &format!("is also the id of nodes[{first}]"),
+                    "give each node an id of its own",
+                );
+            }
+            config.nodes.push(node);
+        }
+        config
+    }
+
+    fn durations(&mut self, config: &Config) {
+        let Config { grpc, esl, .. } = config;
+        let positive = [
+            ("grpc.keepalive_interval", grpc.keepalive_interval),
+            ("grpc.keepalive_timeout", grpc.keepalive_timeout),
+            ("grpc.deadlines.default", grpc.deadlines.default),
+            ("grpc.deadlines.originate", grpc.deadlines.originate),
+            ("grpc.deadlines.max", grpc.deadlines.max),
+            ("esl.connect_timeout", esl.connect_timeout),
+            ("esl.probe_after", esl.probe_after),
+            ("esl.dead_after", esl.dead_after),
+            ("esl.backoff.min", esl.backoff.min),
+            ("esl.backoff.max", esl.backoff.max),
+            ("sessions.retention", config.sessions.retention),
+            ("jobs.retention", config.jobs.retention),
+            ("jobs.default_timeout", config.jobs.default_timeout),
+            ("events.journal_age", config.events.journal_age),
+            (
+                "events.heartbeat_interval",
+                config.events.heartbeat_interval,
+            ),
+            ("shutdown.grace", config.shutdown.grace),
+        ];
+        for (key, span) in positive {
+            if span.is_zero() {
+                self.add(
+                    key,
+                    Some(&"0s"),
+                    "is too short",
+                    "give a time longer than zero",
+                );
+            }
+        }
+        for (key, span) in positive
+            .into_iter()
+            .chain([("shutdown.delay", config.shutdown.delay)])
+        {
+            if span > LONGEST {
+                let value = humantime::format_duration(span);
+                self.add(key, Some(&value), "is too long", "give at most 365days");
+            }
+        }
+    }
+
+    fn counts(&mut self, config: &Config) {
+        let positive = [
+            (
+                "grpc.max_concurrent_streams",
+                config.grpc.max_concurrent_streams as usize,
+            ),
+            ("esl.max_pending", config.esl.max_pending),
+            ("jobs.max_finished", config.jobs.max_finished),
+        ];
+        for (key, count) in positive {
+            if count == 0 {
+                self.add(key, Some(&0), "is too few", "give at least 1");
+            }
+        }
+        self.links("esl.command_links", config.esl.command_links);
+    }
+
+    fn links(&mut self, key: &str, count: usize) {
+        if !(1..=MOST_LINKS).contains(&count) {
+            let remedy = format!("give 1 to {MOST_LINKS}");
+            self.add(key, Some(&count), "is no usable number of links", &remedy);
+        }
+    }
+
+    fn sizes(&mut self, config: &Config) {
+        // The least that lets the program work at all, and the most that a length can be: gRPC's
+        // and FreeSWITCH's lengths are 32 bits with a sign at most.
+        let kib = Size::from_kib;
+        let most = Size::from_mib(1024);
+        let ranges = [
+            (
+                "grpc.max_message_bytes",
+                config.grpc.max_message_bytes,
+                kib(64),
+                most,
+            ),
+            (
+                "esl.max_frame_bytes",
+                config.esl.max_frame_bytes,
+                kib(64),
+                most,
+            ),
+            (
+                "esl.max_header_bytes",
+                config.esl.max_header_bytes,
+                kib(16),
+                most,
+            ),
+            (
+                "events.journal_bytes",
+                config.events.journal_bytes,
+                kib(1024),
+                Size::from_bytes(usize::MAX),
+            ),
+            (
+                "events.subscriber_bytes",
+                config.events.subscriber_bytes,
+                kib(64),
+                most,
+            ),
+        ];
+        for (key, size, least, most) in ranges {
+            if size < least {
+                self.add(
+                    key,
+                    Some(&size),
+                    "is too small",
+                    &format!("give at least {least}"),
+                );
+            } else if size > most {
+                self.add(
+                    key,
+                    Some(&size),
+                    "is too large",
+                    &format!("give at most {most}"),
+                );
+            }
+        }
+    }
+
+    fn contradictions(&mut self, config: &Config) {
+        let Config {
+            grpc,
+            esl,
+            shutdown,
+            ..
+        } = config;
+        let silence = "a link that silently died must be found";
+        if esl.dead_after > LONGEST_SILENCE {
+            let most = humantime::format_duration(LONGEST_SILENCE);
+            self.add(
+                "esl.dead_after",
+                Some(&humantime::format_duration(esl.dead_after)),
+                &format!("is longer than {most}, within which {silence}"),
+                &format!("give at most {most}"),
+            );
+        }
+        // (key, value, other key, other value, whether the pair is wrong, reason, remedy)
+        let shorter = [
+            (
+                ("esl.dead_after", esl.dead_after),
+                ("esl.probe_after", esl.probe_after),
+                esl.dead_after <= esl.probe_after,
+                "would count a link as lost before it was asked: it is not longer than",
+            ),
+            (
+                ("esl.backoff.max", esl.backoff.max),
+                ("esl.backoff.min", esl.backoff.min),
+                esl.backoff.max < esl.backoff.min,
+                "is shorter than",
+            ),
+            (
+                ("grpc.deadlines.max", grpc.deadlines.max),
+                ("grpc.deadlines.default", grpc.deadlines.default),
+                grpc.deadlines.max < grpc.deadlines.default,
+                "is shorter than",
+            ),
+            (
+                ("grpc.deadlines.max", grpc.deadlines.max),
+                ("grpc.deadlines.originate", grpc.deadlines.originate),
+                grpc.deadlines.max < grpc.deadlines.originate,
+                "is shorter than",
+            ),
+            (
+                ("shutdown.grace", shutdown.grace),
+                ("shutdown.delay", shutdown.delay),
+                shutdown.grace <= shutdown.delay,
+                "leaves no time to finish calls: it is not longer than",
+            ),
+        ];
+        for ((key, value), (other, bound), wrong, reason) in shorter {
+            if wrong && self.sound(other) {
+                let bound = humantime::format_duration(bound);
+                self.add(
+                    key,
+                    Some(&humantime::format_duration(value)),
+                    &format!("{reason} {other} ({bound})"),
+                    &format!("raise {key} or lower {other}"),
+                );
+            }
+        }
+    }
+
+    fn level(&mut self, level: &str) {
+        if !is_level(level) {
+            self.add(
+                "log.level",
+                Some(&format_args!("`{}`", level.escape_debug())),
+                "is no log level",
+                "write off, error, warn, info, debug or trace, or parts such as info,switchgate::esl=debug",
+            );
+        }
+    }
+
+    fn node_count(&mut self, count: usize, need: NodeNeed) {
+        match need {
+            NodeNeed::Required if count == 0 => self.add(
+                "nodes",
+                None,
+                "names no FreeSWITCH to control",
+                "give --node NAME=HOST:PORT, list nodes in a file for --config, or try --demo, which simulates two",
+            ),
+            NodeNeed::Simulated if count > 0 => self.add(
+                "nodes",
+                None,
+                "is given beside --demo, which brings simulated nodes of its own",
+                "leave out either the nodes or --demo",
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// Whether each part is a level, or `target=level`. `EnvFilter` alone would take a mistyped level
+/// for the name of a target and log all of it.
+fn is_level(text: &str) -> bool {
+    let levels: BTreeSet<&str> = ["off", "error", "warn", "info", "debug", "trace"].into();
+    let named = text
+        .split(',')
+        .filter(|part| !part.contains(['=', '[', ']']))
+        .all(|part| levels.contains(part.trim().to_ascii_lowercase().as_str()));
+    named && tracing_subscriber::EnvFilter::builder().parse(text).is_ok()
+}

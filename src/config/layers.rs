@@ -1,0 +1,353 @@
+//! One untyped tree, laid over by file, environment and flags in this order, that remembers where
+//! each value came from. Typing it finds every value that does not fit, not only the first.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_path_to_error::Segment;
+use yaml_serde::{Mapping, Value};
+
+use super::problem::{Origin, Problem, Problems};
+use super::{
+    EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
+    node::NodeEntry,
+};
+
+/// The one key that holds a list.
+const LIST: &str = "nodes";
+
+/// Most nodes that the environment can number: a mistyped index must not cost memory.
+const MAX_INDEX: usize = 9999;
+
+/// The tree as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tree {
+    pub(super) grpc: GrpcConfig,
+    pub(super) nodes: Vec<NodeEntry>,
+    pub(super) esl: EslConfig,
+    pub(super) sessions: SessionsConfig,
+    pub(super) jobs: JobsConfig,
+    pub(super) events: EventsConfig,
+    pub(super) shutdown: ShutdownConfig,
+    pub(super) log: LogConfig,
+}
+
+/// The layers laid over each other so far.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    root: Value,
+    file: Option<PathBuf>,
+    origins: BTreeMap<String, Origin>,
+}
+
+// === impl Layers ===
+
+impl Layers {
+    /// The lowest layer: the content of a file.
+    pub(super) fn from_file(path: &Path, content: &str) -> Result<Self, Problems> {
+        let refuse = |reason: String, remedy: &str| {
+            Problems::from(Problem {
+                key: String::new(),
+                value: None,
+                reason,
+                remedy: remedy.to_owned(),
+                origin: Origin::File(path.to_owned()),
+            })
+        };
+        let mut root: Value = yaml_serde::from_str(content).map_err(|error| {
+            refuse(
+                format!("is no YAML: {error}"),
+                "mend the line that is named",
+            )
+        })?;
+        tidy(&mut root);
+        if !matches!(root, Value::Null | Value::Mapping(_)) {
+            return Err(refuse(
+                "is no mapping of keys".to_owned(),
+                "begin it with keys such as grpc: and nodes:, see docs/config.example.yaml",
+            ));
+        }
+        Ok(Self {
+            root,
+            file: Some(path.to_owned()),
+            origins: BTreeMap::new(),
+        })
+    }
+
+    /// Lays a value over what is there. `path` names keys and, below `nodes`, numbers.
+    pub(super) fn set(
+        &mut self,
+        path: &[&str],
+        value: String,
+        origin: Origin,
+    ) -> Result<(), Problems> {
+        let mut place = &mut self.root;
+        let mut key = String::new();
+        for segment in path {
+            if key == LIST {
+                let index = segment.parse().ok().filter(|index| *index <= MAX_INDEX);
+                let Some(index) = index else {
+                    return Err(Problem {
+                        key: join(&key, segment),
+                        value: None,
+                        reason: "is no number of a node".to_owned(),
+                        remedy: format!("number the nodes from 0 to {MAX_INDEX}"),
+                        origin,
+                    }
+                    .into());
+                };
+                key = format!("{key}[{index}]");
+                let Some(next) = item(place, index) else {
+                    return Ok(());
+                };
+                place = next;
+            } else {
+                key = join(&key, segment);
+                let Some(next) = entry(place, segment) else {
+                    return Ok(());
+                };
+                place = next;
+            }
+        }
+        *place = Value::String(value);
+        self.origins.insert(key, origin);
+        Ok(())
+    }
+
+    /// The number of the node with this id, or else the number after the last.
+    pub(super) fn node_index(&self, id: &str) -> usize {
+        let nodes = self.root.get(LIST).and_then(Value::as_sequence);
+        let named = |node: &Value| node.get("id").and_then(Value::as_str) == Some(id);
+        nodes.map_or(0, |nodes| {
+            nodes.iter().position(named).unwrap_or(nodes.len())
+        })
+    }
+
+    /// Where the value of a key came from.
+    pub(super) fn origin(&self, key: &str) -> Origin {
+        let above = |set: &str| {
+            key.strip_prefix(set)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        let below = |set: &str| {
+            set.strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with(['.', '[']))
+        };
+        let set = self
+            .origins
+            .iter()
+            .find(|(set, _)| above(set) || below(set));
+        match (set, &self.file) {
+            (Some((_, origin)), _) => origin.clone(),
+            (None, Some(file)) if self.lookup(key) => Origin::File(file.clone()),
+            (None, _) => Origin::Default,
+        }
+    }
+
+    /// Types the tree; what does not fit becomes a problem and is left at its default. No tree
+    /// when a misfit cannot be told from what is around it.
+    pub(super) fn read(&self, problems: &mut Problems) -> Option<Tree> {
+        let mut rest = self.root.clone();
+        if rest.is_null() {
+            return Some(Tree::default());
+        }
+        loop {
+            let error = match serde_path_to_error::deserialize(rest.clone()) {
+                Ok(tree) => return Some(tree),
+                Err(error) => error,
+            };
+            let path = error.path();
+            let problem = self.problem(&rest, path, &error.inner().to_string());
+            problems.0.push(problem);
+            // Each round takes one value away, so the loop ends.
+            if !remove(&mut rest, path) {
+                return None;
+            }
+        }
+    }
+
+    fn problem(&self, root: &Value, path: &serde_path_to_error::Path, message: &str) -> Problem {
+        let key = path.to_string();
+        // The value of an unknown key can be a password behind a slip of the pen.
+        let unknown = message.strip_prefix("unknown field ");
+        let secret = unknown.is_some() || key.ends_with("password");
+        let value = find(root, path).filter(|_| !secret).map(show);
+        let (reason, remedy) = match (unknown, message.rsplit_once(", expected ")) {
+            (Some(_), Some((_, keys))) => {
+                let keys = keys.trim_start_matches("one of ");
+                (
+                    "is no key".to_owned(),
+                    format!("the keys here are {}", keys.replace(" or ", ", ")),
+                )
+            }
+            (None, Some((_, expected))) => match expected {
+                text if text.starts_with("struct ") || text == "a map" => (
+                    "is not a mapping of keys".to_owned(),
+                    "write its keys below it, indented".to_owned(),
+                ),
+                "a sequence" => (
+                    "is not a list".to_owned(),
+                    "write its items below it, each after a dash".to_owned(),
+                ),
+                "a string" => (
+                    "is not text".to_owned(),
+                    "put the value in quotes".to_owned(),
+                ),
+                text => split(&format!("is not {text}")),
+            },
+            _ => split(message),
+        };
+        Problem {
+            origin: self.origin(&key),
+            key,
+            value,
+            reason,
+            remedy,
+        }
+    }
+
+    /// Whether the tree holds this key.
+    fn lookup(&self, key: &str) -> bool {
+        let mut place = &self.root;
+        for part in key.split(['.', '[']) {
+            let next = match part.strip_suffix(']') {
+                Some(index) => index
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|index| place.get(index)),
+                None => place.get(part),
+            };
+            let Some(next) = next else {
+                return false;
+            };
+            place = next;
+        }
+        true
+    }
+}
+
+/// A key below another.
+pub(super) fn join(above: &str, key: &str) -> String {
+    if above.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{above}.{key}")
+    }
+}
+
+/// Splits a message of a `Leaf` into reason and remedy.
+fn split(message: &str) -> (String, String) {
+    match message.split_once("; ") {
+        Some((reason, remedy)) => (reason.to_owned(), remedy.to_owned()),
+        None => (
+            message.to_owned(),
+            "see docs/config.example.yaml".to_owned(),
+        ),
+    }
+}
+
+/// A key without a value is a key that was left out: all its children are commented out. A key
+/// that is a number is its digits, since every key here is text.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Mapping(map) => {
+            *map = std::mem::take(map)
+                .into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, mut value)| {
+                    tidy(&mut value);
+                    match key {
+                        Value::Number(number) => (Value::String(number.to_string()), value),
+                        Value::Bool(truth) => (Value::String(truth.to_string()), value),
+                        key => (key, value),
+                    }
+                })
+                .collect();
+        }
+        Value::Sequence(items) => items.iter_mut().for_each(tidy),
+        _ => {}
+    }
+}
+
+/// The entry of a mapping, made where it is missing; none where something else is in its place,
+/// which the typing then reports.
+fn entry<'a>(place: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+    if place.is_null() {
+        *place = Value::Mapping(Mapping::new());
+    }
+    let map = place.as_mapping_mut()?;
+    Some(map.entry(Value::from(key)).or_insert(Value::Null))
+}
+
+/// As `entry`, for the item of a list; items before it are made as empty mappings.
+fn item(place: &mut Value, index: usize) -> Option<&mut Value> {
+    if place.is_null() {
+        *place = Value::Sequence(Vec::new());
+    }
+    let items = place.as_sequence_mut()?;
+    while items.len() <= index {
+        items.push(Value::Mapping(Mapping::new()));
+    }
+    items.get_mut(index)
+}
+
+/// Leaves the segments that lead to a value.
+fn steps(path: &serde_path_to_error::Path) -> Vec<&Segment> {
+    let step = |segment: &&Segment| matches!(segment, Segment::Map { .. } | Segment::Seq { .. });
+    path.iter().filter(step).collect()
+}
+
+fn child<'a>(place: &'a mut Value, segment: &Segment) -> Option<&'a mut Value> {
+    match segment {
+        Segment::Map { key } => place.get_mut(key.as_str()),
+        Segment::Seq { index } => place.get_mut(*index),
+        _ => None,
+    }
+}
+
+fn find<'a>(root: &'a Value, path: &serde_path_to_error::Path) -> Option<&'a Value> {
+    steps(path)
+        .iter()
+        .try_fold(root, |place, segment| match segment {
+            Segment::Map { key } => place.get(key.as_str()),
+            Segment::Seq { index } => place.get(*index),
+            _ => None,
+        })
+}
+
+/// Takes a value out of the tree. An item of a list is emptied, so that the others keep their
+/// numbers. Says whether there was anything to take.
+fn remove(root: &mut Value, path: &serde_path_to_error::Path) -> bool {
+    let steps = steps(path);
+    let Some((last, parents)) = steps.split_last() else {
+        return false;
+    };
+    let parent = parents
+        .iter()
+        .try_fold(root, |place, segment| child(place, segment));
+    match (parent, last) {
+        (Some(Value::Mapping(map)), Segment::Map { key }) => map.remove(key.as_str()).is_some(),
+        (Some(Value::Sequence(items)), Segment::Seq { index }) => match items.get_mut(*index) {
+            Some(item) if !item.as_mapping().is_some_and(Mapping::is_empty) => {
+                *item = Value::Mapping(Mapping::new());
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => format!("`{}`", text.escape_debug()),
+        Value::Sequence(_) => "a list".to_owned(),
+        Value::Mapping(_) => "a mapping".to_owned(),
+        Value::Tagged(_) => "a tagged value".to_owned(),
+    }
+}
