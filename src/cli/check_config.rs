@@ -1,0 +1,112 @@
+//! `switchgate check-config`: what a server would start with.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CliError;
+use crate::config::{Loader, Source};
+
+/// Show the configuration in effect, or all that is wrong with it.
+///
+/// Reads the file and the environment as `serve` does and prints every key, without passwords.
+/// Nothing is contacted. What only deserves a warning goes to standard error.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  switchgate check-config switchgate.yaml
+  SWITCHGATE__GRPC__LISTEN=0.0.0.0:50061 switchgate check-config switchgate.yaml
+
+Exit codes: 0 the file is good, 64 it is not.")]
+pub struct CheckConfig {
+    /// YAML file with the configuration
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+// === impl CheckConfig ===
+
+impl CheckConfig {
+    /// Writes the configuration to `out` and warnings to `aside`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration, or that it cannot be written.
+    pub fn run(
+        &self,
+        source: &dyn Source,
+        out: &mut dyn Write,
+        aside: &mut dyn Write,
+    ) -> Result<(), CliError> {
+        let config = Loader::new(source).file(Some(self.file.clone())).load()?;
+        if config.nodes.is_empty() {
+            writeln!(
+                aside,
+                "warning: nodes: is empty; serve then needs --node or --demo"
+            )?;
+        }
+        for node in config.nodes_with_default_password() {
+            writeln!(
+                aside,
+                "warning: node {}: no password, so that FreeSWITCH's default is used; \
+                 set password, password_file or SWITCHGATE_ESL_PASSWORD",
+                node.id
+            )?;
+        }
+        out.write_all(config.to_yaml()?.as_bytes())?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Fake;
+
+    fn check(content: &str) -> Result<(String, String), CliError> {
+        let source = Fake::new().file("f.yaml", content);
+        let (mut out, mut aside) = (Vec::new(), Vec::new());
+        let file = PathBuf::from("f.yaml");
+        CheckConfig { file }.run(&source, &mut out, &mut aside)?;
+        Ok((
+            String::from_utf8(out).unwrap(),
+            String::from_utf8(aside).unwrap(),
+        ))
+    }
+
+    #[test]
+    fn what_is_in_effect_is_shown_and_can_be_read_again() {
+        let (shown, aside) =
+            check("nodes: [{id: a, address: one, password: hunter2}]\njobs: {retention: 5m}")
+                .unwrap();
+        assert!(
+            shown.contains("retention: 5m") && shown.contains("dead_after: 45s"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("password: '[redacted]'") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert_eq!(aside, "");
+        assert_eq!(check(&shown).unwrap().0, shown);
+    }
+
+    #[test]
+    fn what_deserves_a_warning_is_told_aside() {
+        assert!(check("").unwrap().1.starts_with("warning: nodes: is empty"));
+        let (_, aside) = check("nodes: [{id: a, address: one}]").unwrap();
+        assert!(aside.starts_with("warning: node a: no password"), "{aside}");
+    }
+
+    #[test]
+    fn all_errors_are_told() {
+        let error = check("grpc: {listen: x}\nesl: {max_pending: 0}").unwrap_err();
+        assert_eq!(error.exit_code(), super::super::EXIT_USAGE.into());
+        assert!(
+            error
+                .to_string()
+                .starts_with("the configuration has 2 errors:\n  grpc.listen: `x`"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,255 @@
+//! `switchgate healthcheck`: a client of `grpc.health.v1`, for probes of containers.
+
+use std::error::Error;
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use http::Uri;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Ask a running server for its health.
+///
+/// Prints one line and says the same by its exit code.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Examples:
+  switchgate healthcheck
+  switchgate healthcheck --address 192.0.2.1:50061 --timeout 1s
+  switchgate healthcheck --service switchgate.v1.SessionService
+
+Exit codes: 0 serving, 1 not serving or no such service, 2 unreachable, 64 wrong command line.")]
+pub struct Healthcheck {
+    /// The server to ask, as HOST:PORT or http://HOST:PORT
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "SWITCHGATE_HEALTHCHECK_ADDRESS",
+        default_value = "127.0.0.1:50061",
+        value_parser = parse_address
+    )]
+    pub address: Uri,
+
+    /// The service to ask for, such as switchgate.v1.SessionService; the whole server when left
+    /// out
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub service: String,
+
+    /// Longest time to wait, for connection and answer together
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = parse_timeout)]
+    pub timeout: Duration,
+}
+
+/// What a server says of its health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It serves.
+    Serving,
+    /// It answers, but does not serve.
+    NotServing(String),
+    /// It gives no answer about its health.
+    Unreachable(String),
+}
+
+// === impl Healthcheck ===
+
+impl Healthcheck {
+    /// Asks, prints the answer on one line and gives the exit code for it.
+    ///
+    /// # Errors
+    /// When the runtime does not start.
+    pub fn run(&self) -> Result<ExitCode, super::CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let verdict = runtime.block_on(self.ask());
+        // A closed output is no reason to fail: the exit code still tells.
+        let _ = writeln!(std::io::stdout(), "{}", self.line(&verdict));
+        Ok(verdict.exit_code().into())
+    }
+
+    /// Asks once.
+    pub async fn ask(&self) -> Verdict {
+        match tokio::time::timeout(self.timeout, self.ask_patiently()).await {
+            Ok(verdict) => verdict,
+            Err(_) => {
+                let waited = humantime::format_duration(self.timeout);
+                Verdict::Unreachable(format!("no answer within {waited}"))
+            }
+        }
+    }
+
+    async fn ask_patiently(&self) -> Verdict {
+        let channel = match Endpoint::from(self.address.clone()).connect().await {
+            Ok(channel) => channel,
+            Err(error) => return Verdict::Unreachable(root_cause(&error)),
+        };
+        let service = self.service.clone();
+        let answer = HealthClient::new(channel)
+            .check(HealthCheckRequest { service })
+            .await;
+        match answer {
+            Ok(answer) => match answer.into_inner().status() {
+                ServingStatus::Serving => Verdict::Serving,
+                other => Verdict::NotServing(other.as_str_name().to_owned()),
+            },
+            Err(status) if status.code() == Code::NotFound => {
+                Verdict::NotServing("no such service".to_owned())
+            }
+            Err(status) => {
+                Verdict::Unreachable(format!("{}: {}", status.code(), root_cause(&status)))
+            }
+        }
+    }
+
+    fn line(&self, verdict: &Verdict) -> String {
+        let address = self
+            .address
+            .authority()
+            .map_or("", |authority| authority.as_str());
+        let service = match self.service.as_str() {
+            "" => String::new(),
+            name => format!(" {name}"),
+        };
+        format!("{address}{service}: {verdict}")
+    }
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    /// The exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Serving => 0,
+            Self::NotServing(_) => 1,
+            Self::Unreachable(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serving => f.write_str("serving"),
+            Self::NotServing(why) => write!(f, "not serving ({why})"),
+            Self::Unreachable(why) => write!(f, "unreachable ({why})"),
+        }
+    }
+}
+
+/// The last of a chain of errors: tonic's own are only "transport error".
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn parse_address(text: &str) -> Result<Uri, String> {
+    let url = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
+    let uri: Uri = url
+        .parse()
+        .map_err(|error| format!("{error}; write HOST:PORT"))?;
+    match (uri.scheme_str(), uri.port_u16()) {
+        (Some("http"), Some(_)) => Ok(uri),
+        (Some("http"), None) => Err("has no port; write HOST:PORT".to_owned()),
+        _ => Err("is neither HOST:PORT nor http://HOST:PORT".to_owned()),
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        _ => Err("is no duration longer than zero; write for example 500ms or 3s".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio_stream::wrappers::TcpListenerStream;
+
+    use super::*;
+    use crate::shutdown::Drain;
+
+    fn question(address: &str, service: &str) -> Healthcheck {
+        Healthcheck {
+            address: parse_address(address).unwrap(),
+            service: service.to_owned(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_answer_of_a_server_has_its_exit_code() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (reporter, service) = tonic_health::server::health_reporter();
+        reporter
+            .set_service_status("up", tonic_health::ServingStatus::Serving)
+            .await;
+        reporter
+            .set_service_status("down", tonic_health::ServingStatus::NotServing)
+            .await;
+        let drain = Drain::new();
+        let server = tonic::transport::Server::builder().add_service(service);
+        drain.spawn(
+            server.serve_with_incoming_shutdown(TcpListenerStream::new(listener), drain.stopped()),
+        );
+
+        for (service, code, line) in [
+            ("up", 0, "up: serving"),
+            ("down", 1, "down: not serving (NOT_SERVING)"),
+            ("unknown", 1, "unknown: not serving (no such service)"),
+        ] {
+            let question = question(&address, service);
+            let verdict = question.ask().await;
+            assert_eq!(verdict.exit_code(), code, "{verdict}");
+            assert_eq!(question.line(&verdict), format!("{address} {line}"));
+        }
+        assert!(drain.finish(Duration::from_secs(5)).await);
+
+        let verdict = question(&address, "").ask().await;
+        assert_eq!(verdict.exit_code(), 2, "{verdict}");
+        assert!(verdict.to_string().contains("refused"), "{verdict}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_server_is_unreachable_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let verdict = question(&address, "").ask().await;
+        assert_eq!(
+            verdict,
+            Verdict::Unreachable("no answer within 5s".to_owned())
+        );
+    }
+
+    #[test]
+    fn addresses_need_a_port_and_no_tls() {
+        for text in ["127.0.0.1:1", "http://fs.example.net:1", "[::1]:1"] {
+            assert!(parse_address(text).is_ok(), "{text}");
+        }
+        for text in ["127.0.0.1", "https://a:1", "ftp://a:1", "", "a b:1"] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+        assert!(parse_timeout("0s").is_err() && parse_timeout("3").is_err());
+    }
+}

@@ -1,0 +1,183 @@
+//! `switchgate serve`: the gateway.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
+use crate::config::{Config, Loader, NodeNeed, Problems, Source};
+
+/// Serve gRPC over one or more FreeSWITCHes.
+///
+/// Settings come from the file, then from the environment, then from flags. SIGTERM or SIGINT
+/// stops in order: the health answers NOT_SERVING, streams end with their last position, running
+/// calls finish, links to FreeSWITCH close, all within `shutdown.grace`. A second signal leaves at
+/// once.
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+Environment:
+  SWITCHGATE__GRPC__LISTEN=0.0.0.0:50061   any key of the file: capitals, two underscores for a dot
+  SWITCHGATE_ESL_PASSWORD                  password of nodes that have none of their own
+  SWITCHGATE_ESL_PASSWORD_FILE             the same, in a file
+  RUST_LOG                                 log level
+
+Examples:
+  switchgate serve --demo
+  SWITCHGATE_ESL_PASSWORD=secret switchgate serve --node fs1=192.0.2.1 --node fs2=192.0.2.2:8021
+  switchgate serve --config switchgate.yaml --listen 0.0.0.0:50061
+
+Without a password FreeSWITCH's default ClueCon is used, with a warning.
+All keys with their defaults: docs/config.example.yaml.")]
+pub struct Serve {
+    /// YAML file with the configuration
+    #[arg(long, short, value_name = "FILE", env = "SWITCHGATE_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Serve over two simulated FreeSWITCHes with a little traffic
+    #[arg(long, conflicts_with = "node")]
+    pub demo: bool,
+
+    /// Where to serve gRPC [env: SWITCHGATE__GRPC__LISTEN] [default: 127.0.0.1:50061]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+
+    /// A FreeSWITCH to control, more than once for more; the port is 8021 when left out
+    #[arg(long, value_name = "NAME=HOST:PORT")]
+    pub node: Vec<NodeFlag>,
+
+    /// Flags for logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// The value of `--node`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFlag {
+    /// Before the equals sign.
+    pub name: String,
+    /// Behind it.
+    pub address: String,
+}
+
+// === impl NodeFlag ===
+
+impl FromStr for NodeFlag {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, address) = text
+            .split_once('=')
+            .ok_or("has no `=`; write NAME=HOST:PORT, such as fs1=192.0.2.1:8021")?;
+        Ok(Self {
+            name: name.to_owned(),
+            address: address.to_owned(),
+        })
+    }
+}
+
+// === impl Serve ===
+
+impl Serve {
+    /// The configuration from file, environment and these flags.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(&self, source: &dyn Source) -> Result<Config, Problems> {
+        let need = match self.demo {
+            true => NodeNeed::Simulated,
+            false => NodeNeed::Required,
+        };
+        let loader = Loader::new(source)
+            .file(self.config.clone())
+            .flag("grpc.listen", "--listen", self.listen.clone())
+            .need(need);
+        let nodes = self.node.iter();
+        nodes
+            .fold(self.log.lay(loader), |loader, node| {
+                loader.node(&node.name, &node.address)
+            })
+            .load()
+    }
+
+    /// Serves until a signal.
+    ///
+    /// # Errors
+    /// When the configuration is wrong, the server cannot start, or a second signal came.
+    pub fn run(&self, source: &dyn Source) -> Result<(), CliError> {
+        let config = self.load(source)?;
+        let log = config.log.clone();
+        run_logged(&log, async {
+            for node in config.nodes_with_default_password() {
+                tracing::warn!(
+                    node = %node.id,
+                    remedy = "set password or password_file of the node, or SWITCHGATE_ESL_PASSWORD",
+                    "no password configured, using FreeSWITCH's default"
+                );
+            }
+            let demo = self.demo;
+            match run_until_signal(|stop| serve(config, demo, stop)).await? {
+                Ending::Own(outcome) => outcome,
+                Ending::Forced(signal) => Err(CliError::Forced(signal)),
+            }
+        })
+    }
+}
+
+/// Serves until `stop` resolves, then drains.
+async fn serve(
+    config: Config,
+    demo: bool,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), CliError> {
+    // wired by app
+    let _ = (config, demo);
+    stop.await;
+    Err(CliError::run("the server", "the server is not wired yet"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::config::Fake;
+
+    fn parse(arguments: &[&str]) -> Result<Serve, clap::Error> {
+        let line = ["switchgate", "serve"].iter().chain(arguments);
+        match Cli::try_parse_from(line)?.command {
+            Command::Serve(serve) => Ok(serve),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let source = Fake::new().file(
+            "f.yaml",
+            "nodes: [{id: a, address: one}]\nlog: {level: warn}",
+        );
+        let flags = "--config f.yaml --listen 0.0.0.0:1 --node a=two --node b=[::1]:9 --log-level debug --log-format json";
+        let arguments: Vec<&str> = flags.split(' ').collect();
+        let config = parse(&arguments).unwrap().load(&source).unwrap();
+        assert_eq!(config.grpc.listen.to_string(), "0.0.0.0:1");
+        let addresses: Vec<String> = config
+            .nodes
+            .iter()
+            .map(|node| node.address.to_string())
+            .collect();
+        assert_eq!(addresses, ["two:8021", "[::1]:9"]);
+        assert_eq!(config.log.level, "debug");
+        assert_eq!(config.log.format, crate::config::LogFormat::Json);
+    }
+
+    #[test]
+    fn a_server_needs_nodes_or_the_demo() {
+        let source = Fake::new();
+        assert!(parse(&[]).unwrap().load(&source).is_err());
+        assert!(parse(&["--demo"]).unwrap().load(&source).is_ok());
+        assert!(parse(&["--demo", "--node", "a=b"]).is_err());
+        assert!(parse(&["--node", "192.0.2.1"]).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! `switchgate sim`: a FreeSWITCH that exists only on the wire.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
+use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source};
+
+/// Simulate a FreeSWITCH's event socket.
+///
+/// For tests of anything that speaks to FreeSWITCH, without one.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Environment:
+  SWITCHGATE_SIM_PASSWORD   the same as --password, hidden from the list of processes
+  RUST_LOG                  log level
+
+Examples:
+  switchgate sim
+  switchgate sim --listen 127.0.0.1:8022 --name fs2 &
+  switchgate serve --node fs2=127.0.0.1:8022")]
+pub struct Sim {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8021")]
+    pub listen: SocketAddr,
+
+    /// Password that clients must give
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "SWITCHGATE_SIM_PASSWORD",
+        hide_env_values = true,
+        default_value = DEFAULT_ESL_PASSWORD
+    )]
+    pub password: String,
+
+    /// Name of the simulated switch, as its events give it
+    #[arg(long, value_name = "NAME", default_value = "sim")]
+    pub name: String,
+
+    /// Flags for logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+// === impl Sim ===
+
+impl Sim {
+    /// Simulates until a signal.
+    ///
+    /// # Errors
+    /// When the log settings are wrong, the address is taken, or a second signal came.
+    pub fn run(self, source: &dyn Source) -> Result<(), CliError> {
+        let log = self.log.lay(Loader::new(source)).load()?.log;
+        run_logged(&log, async {
+            match run_until_signal(|stop| simulate(self, stop)).await? {
+                Ending::Own(outcome) => outcome,
+                Ending::Forced(signal) => Err(CliError::Forced(signal)),
+            }
+        })
+    }
+}
+
+/// Simulates until `stop` resolves.
+async fn simulate(
+    sim: Sim,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), CliError> {
+    // wired by app
+    let _ = sim;
+    stop.await;
+    Err(CliError::run(
+        "the simulator",
+        "the simulator is not wired yet",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn all_that_a_simulator_needs_has_a_default() {
+        let Command::Sim(sim) = Cli::try_parse_from(["switchgate", "sim"]).unwrap().command else {
+            panic!("not sim");
+        };
+        assert_eq!(sim.listen.to_string(), "127.0.0.1:8021");
+        assert_eq!(sim.name, "sim");
+        assert!(Cli::try_parse_from(["switchgate", "sim", "--listen", "8021"]).is_err());
+    }
+}
