@@ -46,12 +46,24 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve gRPC over one or more FreeSWITCHes.
+    ///
+    /// Settings come from the file, then from the environment, then from flags. SIGTERM or SIGINT
+    /// stops in order: the health answers NOT_SERVING, streams end with their last position, running
+    /// calls finish, links to FreeSWITCH close, all within `shutdown.grace`. A second signal leaves at
+    /// once.
     Serve(Serve),
     /// Simulate a FreeSWITCH's event socket.
+    ///
+    /// For tests of anything that speaks to FreeSWITCH, without one.
     Sim(Sim),
     /// Show the configuration in effect, or all that is wrong with it.
+    ///
+    /// Reads the file and the environment as `serve` does and prints every key, without passwords.
+    /// Nothing is contacted. What only deserves a warning goes to standard error.
     CheckConfig(CheckConfig),
     /// Ask a running server for its health.
+    ///
+    /// Prints one line and says the same by its exit code.
     Healthcheck(Healthcheck),
 }
 

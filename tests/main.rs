@@ -1,1 +1,5 @@
 //! The integration tests, one module per theme, in one binary (see Cargo.toml).
+// clippy.toml allows both in test functions alone, not in what they call.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod cli;

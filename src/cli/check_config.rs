@@ -8,10 +8,7 @@ use clap::Args;
 use super::CliError;
 use crate::config::{Loader, Source};
 
-/// Show the configuration in effect, or all that is wrong with it.
-///
-/// Reads the file and the environment as `serve` does and prints every key, without passwords.
-/// Nothing is contacted. What only deserves a warning goes to standard error.
+/// Flags of `switchgate check-config`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

@@ -14,9 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Ask a running server for its health.
-///
-/// Prints one line and says the same by its exit code.
+/// Flags of `switchgate healthcheck`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:

@@ -8,12 +8,7 @@ use clap::Args;
 use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
 use crate::config::{Config, Loader, NodeNeed, Problems, Source};
 
-/// Serve gRPC over one or more FreeSWITCHes.
-///
-/// Settings come from the file, then from the environment, then from flags. SIGTERM or SIGINT
-/// stops in order: the health answers NOT_SERVING, streams end with their last position, running
-/// calls finish, links to FreeSWITCH close, all within `shutdown.grace`. A second signal leaves at
-/// once.
+/// Flags of `switchgate serve`.
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
 Environment:

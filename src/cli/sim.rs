@@ -7,9 +7,7 @@ use clap::Args;
 use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
 use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source};
 
-/// Simulate a FreeSWITCH's event socket.
-///
-/// For tests of anything that speaks to FreeSWITCH, without one.
+/// Flags of `switchgate sim`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Environment:
