@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use secrecy::SecretString;
 
 use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
 use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source};
+use crate::domain::check_wire_text;
 
 /// Flags of `switchgate sim`.
 #[derive(Debug, Clone, Args)]
@@ -29,9 +31,10 @@ pub struct Sim {
         value_name = "PASSWORD",
         env = "SWITCHGATE_SIM_PASSWORD",
         hide_env_values = true,
-        default_value = DEFAULT_ESL_PASSWORD
+        default_value = DEFAULT_ESL_PASSWORD,
+        value_parser = parse_password
     )]
-    pub password: String,
+    pub password: SecretString,
 
     /// Name of the simulated switch, as its events give it
     #[arg(long, value_name = "NAME", default_value = "sim")]
@@ -74,6 +77,14 @@ async fn simulate(
     ))
 }
 
+fn parse_password(text: &str) -> Result<SecretString, String> {
+    match check_wire_text(text) {
+        Ok(()) if text.is_empty() => Err("is empty; no client could give it".to_owned()),
+        Ok(()) => Ok(SecretString::from(text)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -88,5 +99,15 @@ mod tests {
         assert_eq!(sim.listen.to_string(), "127.0.0.1:8021");
         assert_eq!(sim.name, "sim");
         assert!(Cli::try_parse_from(["switchgate", "sim", "--listen", "8021"]).is_err());
+    }
+    #[test]
+    fn the_password_shows_in_no_debug_output() {
+        let line = ["switchgate", "sim", "--password", "hunter2"];
+        let shown = format!("{:?}", Cli::try_parse_from(line).unwrap());
+        assert!(
+            shown.contains("Sim") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        assert!(Cli::try_parse_from(["switchgate", "sim", "--password", ""]).is_err());
     }
 }

@@ -34,8 +34,9 @@ pub(super) struct Tree {
     pub(super) log: LogConfig,
 }
 
-/// The layers laid over each other so far.
-#[derive(Debug, Default)]
+/// The layers laid over each other so far. They hold passwords as they were written, hence no
+/// `Debug`.
+#[derive(Default)]
 pub(super) struct Layers {
     root: Value,
     file: Option<PathBuf>,
