@@ -174,7 +174,8 @@ impl Layers {
         // The value of an unknown key can be a password behind a slip of the pen.
         let unknown = message.strip_prefix("unknown field ");
         let secret = unknown.is_some() || key.ends_with("password");
-        let value = find(root, path).filter(|_| !secret).map(show);
+        let complex = message.ends_with("expected field identifier");
+        let value = find(root, path).filter(|_| !secret && !complex).map(show);
         let (reason, remedy) = match (unknown, message.rsplit_once(", expected ")) {
             (Some(_), Some((_, keys))) => {
                 let keys = keys.trim_start_matches("one of ");
@@ -192,6 +193,10 @@ impl Layers {
                     "is not a list".to_owned(),
                     "write its items below it, each after a dash".to_owned(),
                 ),
+                "field identifier" => (
+                    "has a key that is not text".to_owned(),
+                    "write keys as plain words".to_owned(),
+                ),
                 "a string" => (
                     "is not text".to_owned(),
                     "put the value in quotes".to_owned(),
@@ -201,7 +206,11 @@ impl Layers {
             _ => split(message),
         };
         Problem {
-            origin: self.origin(&key),
+            // A misfit was given, even where its key cannot be followed: no default misfits.
+            origin: match (self.origin(&key), &self.file) {
+                (Origin::Default, Some(file)) => Origin::File(file.clone()),
+                (origin, _) => origin,
+            },
             key,
             value,
             reason,

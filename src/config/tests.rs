@@ -251,6 +251,14 @@ fn errors_name_key_value_remedy_and_origin() {
             "nodes[0].user: `1000` is no user of FreeSWITCH's directory; write USER@DOMAIN, or leave it out to use the event socket's own password (switchgate.yaml)",
         ),
         (
+            "grpc: {? [1] : 2}",
+            "grpc.?: has a key that is not text; write keys as plain words (switchgate.yaml)",
+        ),
+        (
+            "grpc: {listen.port: 1}",
+            "grpc.listen.port: is no key; the keys here are `listen`, `max_message_bytes`, `keepalive_interval`, `keepalive_timeout`, `max_concurrent_streams`, `reflection`, `deadlines` (switchgate.yaml)",
+        ),
+        (
             "- 1",
             "is no mapping of keys; begin it with keys such as grpc: and nodes:, see docs/config.example.yaml (switchgate.yaml)",
         ),
