@@ -13,6 +13,7 @@ mod frame;
 mod header;
 mod link;
 mod outcome;
+pub mod quote;
 
 pub use codec::{Decoder, FrameError, Limits};
 pub use command::Command;

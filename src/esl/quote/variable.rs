@@ -1,0 +1,137 @@
+//! Channel variables: names, values, and the ways to set one.
+
+use super::passes::{Depth, Pass, depth, escape, hide_separator};
+use super::{ApiCommand, Unquotable, check_text};
+use crate::domain::SessionId;
+
+/// Variables in one block, bracket padding included. FreeSWITCH's array has 1,024 places and
+/// the last one swallows the rest (`switch_event_create_brackets` in `switch_event.c`).
+const MAX_VARIABLES: usize = 1000;
+
+/// Separator of variables inside `[...]` (`UNQUOTED_ESC_COMMA` in `switch_ivr_originate.c`).
+const LEG_SEPARATOR: char = '\u{2}';
+
+/// Names whose value FreeSWITCH runs as an application or an api by itself
+/// (`switch_channel_execute_on`, `switch_channel_api_on` and the hooks in `switch_types.h`).
+const HOOK_PREFIXES: [&str; 4] = ["execute_on_", "api_on_", "bridge_pre_execute_", "fail_on_"];
+const HOOKS: [&str; 6] = [
+    "api_hangup_hook",
+    "api_reporting_hook",
+    "api_after_bridge",
+    "exec_after_bridge_app",
+    "exec_after_bridge_arg",
+    "transfer_after_bridge",
+];
+
+/// Whether FreeSWITCH itself acts on the value of this variable, which needs no `${`: with
+/// `api_on_answer=system id` an originate runs a shell. Not refused here, for call flows are made
+/// of it; a right of its own, like that for raw apis, should stand before it.
+pub fn runs_commands(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    HOOK_PREFIXES.iter().any(|p| lower.starts_with(p)) || HOOKS.contains(&lower.as_str())
+}
+
+/// Refuses names that FreeSWITCH cannot keep or that would spoil its events.
+///
+/// `[` starts an array index (`switch_event_base_add_header` in `switch_event.c`). The other
+/// ASCII punctuation survives, but names stand unencoded in events (`variable_NAME: value`) and
+/// in the grammar of expansions and dialplans, where it means something else.
+pub fn check_variable_name(name: &str) -> Result<(), Unquotable> {
+    let allowed = |c: char| match c {
+        '_' | '-' | '.' | '!' | '*' | '+' | '~' => true,
+        _ if c.is_ascii() => c.is_ascii_alphanumeric(),
+        _ => !c.is_whitespace() && !c.is_control(),
+    };
+    check_text(name)?;
+    if name.is_empty() {
+        return Err(Unquotable::Empty);
+    }
+    if name == "_body" {
+        return Err(Unquotable::ReservedName);
+    }
+    match name.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(Unquotable::VariableName(c)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses values that no channel variable can have: empty ones, which unset it
+/// (`switch_channel_set_variable_var_check` in `switch_channel.c`), and `ARRAY::`, which
+/// `switch_event_base_add_header` takes apart.
+pub fn check_value(value: &str) -> Result<(), Unquotable> {
+    check_text(value)?;
+    if value.is_empty() {
+        return Err(Unquotable::Empty);
+    }
+    if value.starts_with("ARRAY::") {
+        return Err(Unquotable::Array);
+    }
+    Ok(())
+}
+
+/// Sets one variable of a living channel: `uuid_setvar`.
+///
+/// It carries every value that a variable can have: one blank pass (`uuid_setvar_function` in
+/// `mod_commands.c`), and none of the expansions that `sendmsg ... execute set` does twice.
+/// A vertical tab at the end is kept from `switch_strip_whitespace` by an empty pair of quotes.
+pub fn uuid_setvar(session: &SessionId, name: &str, value: &str) -> Result<ApiCommand, Unquotable> {
+    check_variable_name(name)?;
+    check_value(value)?;
+    let mut text = escape(value, Pass::Blank);
+    if text.ends_with('\u{b}') {
+        text.push_str("''");
+    }
+    ApiCommand::new("uuid_setvar", &format!("{session} {name} {text}"))
+}
+
+/// Takes one variable from a living channel: `uuid_setvar` without a value.
+pub fn uuid_unsetvar(session: &SessionId, name: &str) -> Result<ApiCommand, Unquotable> {
+    check_variable_name(name)?;
+    ApiCommand::new("uuid_setvar", &format!("{session} {name}"))
+}
+
+/// The variables of the whole call, `{...}`, as `switch_ivr_originate` must see them: two passes
+/// of `switch_event_create_brackets` are undone, the blank one of `originate` is not.
+///
+/// The end of the block is found by counting braces, whatever escapes them. Where a value has
+/// braces without partners, elements without `=`, which FreeSWITCH ignores, supply those.
+pub(super) fn global_block(pairs: &[(&str, &str)]) -> Result<String, Unquotable> {
+    let mut elements = Vec::with_capacity(pairs.len() + 2);
+    for (name, value) in pairs {
+        let pair = format!("{name}={}", escape(value, Pass::At('=')));
+        elements.push(escape(&pair, Pass::At(',')));
+    }
+    let Depth { unopened, unclosed } = depth(&elements.join(","), '{', '}');
+    if unopened > 0 {
+        elements.insert(0, "{".repeat(unopened));
+    }
+    if unclosed > 0 {
+        elements.push("}".repeat(unclosed));
+    }
+    if elements.len() > MAX_VARIABLES {
+        return Err(Unquotable::TooMany {
+            count: elements.len(),
+            most: MAX_VARIABLES,
+        });
+    }
+    Ok(format!("{{{}}}", hide_separator(&elements.join(","))))
+}
+
+/// One variable of one leg, `[...]`, as the pass at `,` of `switch_ivr_originate` must give it
+/// back. A block of its own for each, because quotes inside a block change the meaning of the
+/// commas behind them.
+pub(super) fn leg_block(name: &str, value: &str) -> Result<String, Unquotable> {
+    if let Some(c) = value.chars().find(|c| matches!(c, '\u{1}' | '\u{2}')) {
+        return Err(Unquotable::Control(c));
+    }
+    if depth(value, '[', ']')
+        != (Depth {
+            unopened: 0,
+            unclosed: 0,
+        })
+    {
+        return Err(Unquotable::Bracket);
+    }
+    let pair = format!("{name}={}", escape(value, Pass::At('=')));
+    Ok(format!("[{}]", escape(&pair, Pass::At(LEG_SEPARATOR))))
+}
