@@ -80,6 +80,8 @@ pub struct Job {
     pub ended: Option<SystemTime>,
     /// What came of it, once it has ended.
     pub outcome: Option<Result<Output, Failure>>,
+    /// Why it shall be cancelled, once somebody asked for that.
+    pub cancel_reason: Option<String>,
 }
 
 /// A way in which a job ends.
@@ -89,8 +91,8 @@ pub enum End {
     Answered(Bytes),
     /// It could not be run.
     Failed(Failure),
-    /// It was cancelled, with the reason.
-    Cancelled(String),
+    /// It was cancelled.
+    Cancelled,
     /// Its time-out passed.
     Expired,
     /// No link can ever tell, with the reason.
@@ -130,6 +132,7 @@ impl Job {
             started: None,
             ended: None,
             outcome: None,
+            cancel_reason: None,
         }
     }
 

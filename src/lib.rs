@@ -3,10 +3,12 @@
 pub mod backoff;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod domain;
 pub mod esl;
 pub mod events;
 pub mod fleet;
+pub mod grpc;
 pub mod jobs;
 pub mod pb;
 pub mod shutdown;

@@ -116,7 +116,8 @@ impl Tracker {
             let mut shard = self.shard(id);
             let is_known = shard.sessions.contains_key(id);
             if !is_known {
-                let session = Session::begin(id.parse().ok()?, node, event)?;
+                let mut session = Session::begin(id.parse().ok()?, node, event)?;
+                session.labels = shard.expected.remove(id).unwrap_or_default();
                 shard.sessions.insert(session.id.clone(), Arc::new(session));
             }
             let entry = shard.sessions.get_mut(id)?;
@@ -181,9 +182,16 @@ impl Tracker {
         Some(session)
     }
 
-    /// Attaches labels to a session; they apply also when its first event is still to come.
-    pub fn label(&self, id: &SessionId, labels: Labels) {
-        self.update(id, None, |session| session.labels = Arc::clone(&labels));
+    /// Labels a session that is about to begin. Whoever expects one says when it no longer does.
+    pub fn expect(&self, id: &SessionId, labels: Labels) {
+        if !labels.is_empty() {
+            self.shard(id.as_str()).expected.insert(id.clone(), labels);
+        }
+    }
+
+    /// The session has begun, or will not.
+    pub fn unexpect(&self, id: &SessionId) {
+        self.shard(id.as_str()).expected.remove(id.as_str());
     }
 
     /// The session, if it lives or ended within the retention.

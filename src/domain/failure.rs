@@ -100,8 +100,17 @@ impl Failure {
 
     /// One field is malformed.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::invalid_because(Reason::InvalidArgument, field, description)
+    }
+
+    /// One field is malformed, with a reason of its own.
+    pub fn invalid_because(
+        reason: Reason,
+        field: impl Into<String>,
+        description: impl Into<String>,
+    ) -> Self {
         let (field, description) = (field.into(), description.into());
-        let mut failure = Self::new(Reason::InvalidArgument, format!("{field}: {description}"));
+        let mut failure = Self::new(reason, format!("{field}: {description}"));
         failure
             .0
             .violations

@@ -17,6 +17,7 @@
 
 mod api;
 mod application;
+mod bridge;
 mod endpoint;
 mod originate;
 mod passes;
@@ -33,6 +34,7 @@ use crate::domain::{TextError, check_wire_text};
 
 pub use api::{ApiCommand, uuid_kill};
 pub use application::{check_application_name, sendmsg_execute, sendmsg_hangup};
+pub use bridge::sendmsg_bridge;
 pub use endpoint::check_endpoint;
 pub use originate::{Leg, OriginateCommand, RefusedField, Strategy, Target};
 pub use variable::{check_value, check_variable_name, runs_commands, uuid_setvar, uuid_unsetvar};

@@ -1,6 +1,7 @@
 //! One node, as everyone but its supervisor sees it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -39,6 +40,8 @@ pub struct Node {
     pub(super) pool: Pool,
     status: watch::Sender<NodeStatus>,
     figures: Mutex<Figures>,
+    /// Names of its applications in lower case, once they were asked for.
+    applications: Mutex<Option<Arc<HashSet<String>>>>,
 }
 
 // === impl Node ===
@@ -59,6 +62,7 @@ impl Node {
             pool: Pool::new(spec.command_links),
             status: watch::Sender::new(status),
             figures: Mutex::default(),
+            applications: Mutex::default(),
         }
     }
 
@@ -101,7 +105,7 @@ impl Node {
 
     /// What it says of itself.
     pub fn figures(&self) -> Figures {
-        *self.lock_figures()
+        *lock(&self.figures)
     }
 
     /// Command links that live, and those that are configured.
@@ -135,12 +139,29 @@ impl Node {
         })
     }
 
+    /// Names of its applications in lower case, if they are known.
+    pub fn applications(&self) -> Option<Arc<HashSet<String>>> {
+        lock(&self.applications).clone()
+    }
+
+    /// Keeps the names of its applications until a module comes or goes.
+    pub fn learn_applications(&self, names: HashSet<String>) -> Arc<HashSet<String>> {
+        let names = Arc::new(names);
+        *lock(&self.applications) = Some(Arc::clone(&names));
+        names
+    }
+
+    /// A module came or went, or this is another FreeSWITCH.
+    pub(super) fn forget_applications(&self) {
+        *lock(&self.applications) = None;
+    }
+
     pub(super) fn heartbeat(&self, event: &Event) {
-        self.lock_figures().heartbeat(event);
+        lock(&self.figures).heartbeat(event);
     }
 
     pub(super) fn told_status(&self, status: &str) {
-        self.lock_figures().status(status);
+        lock(&self.figures).status(status);
     }
 
     /// Changes the status; says whether the state is another one now.
@@ -178,8 +199,9 @@ impl Node {
         };
         failure.node(id)
     }
+}
 
-    fn lock_figures(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic while the lock was held leaves plain data behind, which is better than none.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

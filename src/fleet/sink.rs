@@ -36,6 +36,7 @@ impl EventSink for NodeSink {
                     self.sinks.jobs.finish(id, End::Answered(output));
                 }
             }
+            Some(b"MODULE_LOAD" | b"MODULE_UNLOAD") => self.node.forget_applications(),
             Some(b"HEARTBEAT") => self.node.heartbeat(&event),
             _ => {}
         }

@@ -72,6 +72,7 @@ impl Syncer {
         let version = self.value("version short").await?;
         let status = self.query("status").await?.text();
         self.node.told_status(&status);
+        self.node.forget_applications();
         let before = self.node.status().core_uuid;
         self.node.update(|status| {
             status.core_uuid.clone_from(&core_uuid);

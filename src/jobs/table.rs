@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{End, Job, JobSpec, JobState, SharedJob, judge};
 use crate::domain::{Failure, JobId, NodeId, Reason};
@@ -34,8 +35,15 @@ pub struct Jobs {
 
 #[derive(Debug, Default)]
 struct Table {
-    jobs: HashMap<JobId, watch::Sender<SharedJob>, foldhash::fast::RandomState>,
+    jobs: HashMap<JobId, Entry, foldhash::fast::RandomState>,
     finished: VecDeque<(Instant, JobId)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: watch::Sender<SharedJob>,
+    /// Triggered once, when somebody asks for the job's cancellation.
+    cancel: CancellationToken,
 }
 
 // === impl JobsConfig ===
@@ -74,11 +82,12 @@ impl Jobs {
         jobs
     }
 
-    /// Registers a job, before its command is written.
+    /// Registers a job, before its command is written. Gives back the signal that it shall be
+    /// cancelled, for the task that runs it.
     ///
     /// # Errors
     /// OVERLOADED when too many are unfinished; REQUEST_ID_REUSED when the id is taken.
-    pub fn register(&self, spec: JobSpec) -> Result<SharedJob, Failure> {
+    pub fn register(&self, spec: JobSpec) -> Result<CancellationToken, Failure> {
         let mut table = self.lock();
         let running = table.running();
         if running >= self.config.max_running {
@@ -92,9 +101,34 @@ impl Jobs {
             return Err(Failure::new(Reason::RequestIdReused, message).job(&spec.id));
         }
         let id = spec.id.clone();
-        let job = Arc::new(Job::new(spec));
-        table.jobs.insert(id, watch::Sender::new(Arc::clone(&job)));
-        Ok(job)
+        let cancel = CancellationToken::new();
+        let entry = Entry {
+            job: watch::Sender::new(Arc::new(Job::new(spec))),
+            cancel: cancel.clone(),
+        };
+        table.jobs.insert(id, entry);
+        Ok(cancel)
+    }
+
+    /// Asks for the job's cancellation; the task that runs it does what can be done.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND, or JOB_ENDED when there is nothing left to cancel.
+    pub fn cancel(&self, id: &JobId, why: &str) -> Result<(), Failure> {
+        let job = self.get(id)?;
+        if job.state.is_end() {
+            let message = format!("job {id} has ended: {}", job.state.name());
+            return Err(Failure::new(Reason::JobEnded, message)
+                .job(id)
+                .with("state", job.state.name()));
+        }
+        self.update(id, |job| {
+            job.cancel_reason.get_or_insert_with(|| why.to_owned());
+        });
+        if let Some(entry) = self.lock().jobs.get(id.as_str()) {
+            entry.cancel.cancel();
+        }
+        Ok(())
     }
 
     /// FreeSWITCH has taken the job.
@@ -123,7 +157,7 @@ impl Jobs {
         let lost: Vec<JobId> = table
             .jobs
             .values()
-            .map(|job| job.borrow())
+            .map(|entry| entry.job.borrow())
             .filter(|job| job.spec.node == *node && job.state == JobState::Running)
             .map(|job| job.id().clone())
             .collect();
@@ -146,7 +180,7 @@ impl Jobs {
     /// As [`Jobs::get`].
     pub fn follow(&self, id: &JobId) -> Result<watch::Receiver<SharedJob>, Failure> {
         match self.lock().jobs.get(id.as_str()) {
-            Some(job) => Ok(job.subscribe()),
+            Some(entry) => Ok(entry.job.subscribe()),
             None => {
                 let message = format!("no job {id}, or its retention is over");
                 Err(Failure::new(Reason::JobNotFound, message).job(id))
@@ -171,7 +205,7 @@ impl Jobs {
             .lock()
             .jobs
             .values()
-            .map(|job| Arc::clone(&job.borrow()))
+            .map(|entry| Arc::clone(&entry.job.borrow()))
             .collect();
         jobs.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id().cmp(a.id())));
         jobs
@@ -184,7 +218,7 @@ impl Jobs {
         table
             .jobs
             .values()
-            .filter(|job| unfinished(&job.borrow()))
+            .filter(|entry| unfinished(&entry.job.borrow()))
             .count()
     }
 
@@ -194,8 +228,8 @@ impl Jobs {
     }
 
     fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
-        if let Some(job) = self.lock().jobs.get(id.as_str()) {
-            job.send_modify(|job| change(Arc::make_mut(job)));
+        if let Some(entry) = self.lock().jobs.get(id.as_str()) {
+            entry.job.send_modify(|job| change(Arc::make_mut(job)));
         }
     }
 
@@ -225,7 +259,7 @@ impl Table {
         let Some(entry) = self.jobs.get(id.as_str()) else {
             return false;
         };
-        let first = entry.send_if_modified(|job| {
+        let first = entry.job.send_if_modified(|job| {
             let first = !job.state.is_end();
             if first {
                 end_job(Arc::make_mut(job), end);
@@ -246,17 +280,28 @@ impl Table {
 }
 
 fn end_job(job: &mut Job, end: End) {
-    let about = |failure: Failure| failure.job(&job.spec.id).node(&job.spec.node);
+    let (id, node) = (job.spec.id.clone(), job.spec.node.clone());
+    let about = |failure: Failure| failure.job(&id).node(&node);
     let (state, outcome) = match end {
         End::Answered(raw) => match judge(&job.spec, raw) {
             Ok(output) => (JobState::Succeeded, Ok(output)),
-            Err(failure) => (JobState::Failed, Err(failure)),
+            // What FreeSWITCH says of a cancelled originate is how the cancellation worked.
+            Err(failure) => match job.cancel_reason.take() {
+                Some(why) => (
+                    JobState::Cancelled,
+                    Err(about(Failure::new(Reason::Cancelled, why))),
+                ),
+                None => (JobState::Failed, Err(failure)),
+            },
         },
         End::Failed(failure) => (JobState::Failed, Err(about(failure))),
-        End::Cancelled(why) => (
-            JobState::Cancelled,
-            Err(about(Failure::new(Reason::Cancelled, why))),
-        ),
+        End::Cancelled => {
+            let why = job.cancel_reason.take().unwrap_or_default();
+            (
+                JobState::Cancelled,
+                Err(about(Failure::new(Reason::Cancelled, why))),
+            )
+        }
         End::Expired => {
             let message = format!(
                 "the job did not end within its time-out of {:?}",

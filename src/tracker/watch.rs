@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Tracker;
 use super::session::Session;
+use super::{Labels, Tracker};
 use crate::domain::{NodeId, SessionId};
 use crate::esl::Event;
 
@@ -49,6 +49,8 @@ struct Watcher {
 #[derive(Default)]
 pub(super) struct Shard {
     pub(super) sessions: HashMap<SessionId, Arc<Session>, foldhash::fast::RandomState>,
+    /// Labels of sessions that are about to begin.
+    pub(super) expected: HashMap<SessionId, Labels, foldhash::fast::RandomState>,
     watchers: HashMap<SessionId, Vec<Watcher>, foldhash::fast::RandomState>,
 }
 

@@ -1,0 +1,71 @@
+//! Which applications a node has. FreeSWITCH hangs a leg up for one that it does not know.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use super::Control;
+use crate::domain::{Deadline, Failure, Reason};
+use crate::esl::Command;
+use crate::fleet::Node;
+
+#[derive(Deserialize)]
+struct Table {
+    #[serde(default)]
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Refuses an application that the node does not have. The list is asked for once and again
+    /// when a module comes or goes (`show application as json`).
+    pub(super) async fn check_application(
+        &self,
+        node: &Node,
+        name: &str,
+        field: &str,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let known = match node.applications() {
+            Some(known) => known,
+            None => node.learn_applications(ask(node, deadline).await?),
+        };
+        // FreeSWITCH looks applications up without regard to case.
+        if known.contains(&name.to_ascii_lowercase()) {
+            return Ok(());
+        }
+        let description = format!(
+            "{name:?} is no application of node {}: its module is not loaded",
+            node.id()
+        );
+        Err(
+            Failure::invalid_because(Reason::UnknownApplication, field, description)
+                .with("application", name)
+                .node(node.id()),
+        )
+    }
+}
+
+async fn ask(node: &Node, deadline: Deadline) -> Result<HashSet<String>, Failure> {
+    let command = Command::api("show application as json")
+        .map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
+    let reply = node.send(command, None, deadline).await?;
+    let table: Table = serde_json::from_slice(&reply.answer()).map_err(|error| {
+        Failure::new(
+            Reason::ProtocolError,
+            format!("the answer to show application makes no sense: {error}"),
+        )
+        .node(node.id())
+    })?;
+    Ok(table
+        .rows
+        .into_iter()
+        .map(|row| row.name.to_ascii_lowercase())
+        .collect())
+}

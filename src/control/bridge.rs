@@ -1,0 +1,149 @@
+//! Bridging two legs.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::effect::await_effect;
+use super::{Control, accepted, api, ended, wrong_state};
+use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
+use crate::esl::Command;
+use crate::esl::quote::{ApiCommand, sendmsg_bridge};
+use crate::fleet::Node;
+use crate::jobs::call_failure;
+use crate::tracker::Session;
+
+/// With whom a leg is bridged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// Another leg on the same node.
+    Session(SessionId),
+    /// A dial string to call.
+    Endpoint(String),
+}
+
+// === impl Control ===
+
+impl Control {
+    /// `uuid_bridge`, or `sendmsg` execute `bridge`; proof: CHANNEL_BRIDGE. Gives back both legs.
+    ///
+    /// # Errors
+    /// SESSION_STATE when one of two legs has no media yet, or they are on different nodes. Of an
+    /// endpoint that fails those of Originate; the leg itself stays up.
+    pub async fn bridge(
+        &self,
+        id: &SessionId,
+        peer: &Peer,
+        deadline: Deadline,
+    ) -> Result<(Arc<Session>, Arc<Session>), Failure> {
+        let (session, node) = self.live_session(id)?;
+        let peer = match peer {
+            Peer::Session(peer) => {
+                self.bridge_sessions(&node, &session, peer, deadline)
+                    .await?
+            }
+            Peer::Endpoint(endpoint) => {
+                self.bridge_endpoint(&node, &session, endpoint, deadline)
+                    .await?
+            }
+        };
+        Ok((self.session(id)?, self.session(&peer)?))
+    }
+
+    async fn bridge_sessions(
+        &self,
+        node: &Node,
+        session: &Session,
+        peer_id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<SessionId, Failure> {
+        if session.id == *peer_id {
+            return Err(Failure::invalid(
+                "peer_session_id",
+                "is the session itself; name another one",
+            ));
+        }
+        let (peer, _) = self.live_session(peer_id)?;
+        if peer.node != session.node {
+            let why = format!(
+                "is on node {}, its peer on node {}: bridge by an endpoint",
+                session.node, peer.node
+            );
+            return Err(wrong_state(session, &why));
+        }
+        if session.peer.as_ref() == Some(peer_id) {
+            return Ok(peer_id.clone());
+        }
+        for leg in [session, &*peer] {
+            if !leg.has_media() {
+                return Err(wrong_state(
+                    leg,
+                    "is not answered and has no early media, so it cannot be bridged",
+                ));
+            }
+        }
+        let command = ApiCommand::new("uuid_bridge", &format!("{} {peer_id}", session.id))
+            .map_err(|error| Failure::invalid("peer_session_id", error.to_string()))?;
+        let wanted = peer_id.clone();
+        let joined = self.watch_effect(node, &session.id, move |sight| {
+            (sight.session.peer.as_ref() == Some(&wanted)).then_some(())
+        });
+        let peer_ended = self.tracker.watch(node.id(), peer_id, |sight| {
+            (!sight.session.is_live()).then(|| ended(sight.session))
+        });
+        let mut peer_ended = peer_ended;
+        tokio::select! {
+            biased;
+            joined = self.effect(node, session, "uuid_bridge", api(&command), joined, deadline) => joined?,
+            Ok(failure) = peer_ended.seen() => return Err(failure),
+        }
+        Ok(peer_id.clone())
+    }
+
+    async fn bridge_endpoint(
+        &self,
+        node: &Node,
+        session: &Session,
+        endpoint: &str,
+        deadline: Deadline,
+    ) -> Result<SessionId, Failure> {
+        let peer = SessionId::generate();
+        let ticket = Uuid::new_v4();
+        let text = sendmsg_bridge(&session.id, &peer, endpoint, &ticket)
+            .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
+        let (wanted, ticket) = (peer.clone(), ticket.to_string());
+        let watch = self.watch_execution(node, &session.id, move |sight| {
+            if sight.session.peer.as_ref() == Some(&wanted) {
+                return Some(None);
+            }
+            let event = sight.event?;
+            let is_over = event.headers().raw("Event-Name")? == b"CHANNEL_EXECUTE_COMPLETE"
+                && event.headers().raw("Application-UUID") == Some(ticket.as_bytes());
+            let disposition = || {
+                event
+                    .text("variable_originate_disposition")
+                    .map(|text| text.into_owned())
+            };
+            is_over.then(|| Some(disposition().unwrap_or_default()))
+        });
+        let reply = node
+            .send(Command::rendered(text), Some(&session.id), deadline)
+            .await?;
+        accepted(&reply, "bridge", session)?;
+        match await_effect(node, session, "bridge", watch, deadline).await? {
+            None => Ok(peer),
+            Some(disposition) => Err(bridge_failure(&disposition)
+                .session(&session.id)
+                .node(node.id())),
+        }
+    }
+}
+
+fn bridge_failure(disposition: &str) -> Failure {
+    match disposition.parse::<HangupCause>() {
+        Ok(cause) => call_failure(cause),
+        // SUCCESS or nothing: it ended without ever being a bridge that was seen.
+        Err(_) => Failure::new(Reason::CallFailed, "the call was not bridged")
+            .with("disposition", disposition),
+    }
+}

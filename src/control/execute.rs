@@ -1,0 +1,150 @@
+//! Executing an application on a leg.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Control;
+use crate::domain::{Deadline, Failure, SessionId};
+use crate::esl::Command;
+use crate::esl::quote::sendmsg_execute;
+use crate::tracker::{Session, Sighting};
+
+/// When Execute returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExecuteWait {
+    /// When the application has ended.
+    Completed,
+    /// When it has begun.
+    Started,
+    /// When FreeSWITCH has taken the command.
+    Accepted,
+}
+
+/// What to execute.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Execute {
+    /// The session.
+    pub session: SessionId,
+    /// The application.
+    pub application: String,
+    /// Its arguments.
+    pub arguments: String,
+    /// How often.
+    pub loops: u32,
+    /// When to return.
+    pub wait: ExecuteWait,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Executed {
+    /// The session when the condition was seen.
+    pub session: Arc<Session>,
+    /// FreeSWITCH's `Application-Response`.
+    pub response: String,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// `sendmsg` execute; proof: CHANNEL_EXECUTE or CHANNEL_EXECUTE_COMPLETE with the
+    /// `Application-UUID` that was sent. Applications of one session queue up (`event-lock`).
+    ///
+    /// # Errors
+    /// UNKNOWN_APPLICATION when the node does not have it.
+    pub async fn execute(
+        &self,
+        request: &Execute,
+        deadline: Deadline,
+    ) -> Result<Executed, Failure> {
+        let (session, node) = self.live_session(&request.session)?;
+        let ticket = Uuid::new_v4();
+        let loops = (request.loops > 1).then_some(request.loops);
+        let text = sendmsg_execute(
+            &session.id,
+            &request.application,
+            &request.arguments,
+            &ticket,
+            true,
+            loops,
+        )
+        .map_err(|error| refused(&request.application, &error))?;
+        self.check_application(&node, &request.application, "application", deadline)
+            .await?;
+        let wait = request.wait;
+        let ticket = ticket.to_string();
+        let mut rounds_left = request.loops.max(1);
+        let watch = self.watch_execution(&node, &session.id, move |sight| {
+            let event = sight.event?;
+            if event.headers().raw("Application-UUID") != Some(ticket.as_bytes()) {
+                return None;
+            }
+            let response = match (event.headers().raw("Event-Name")?, wait) {
+                (b"CHANNEL_EXECUTE", ExecuteWait::Started) => String::new(),
+                (b"CHANNEL_EXECUTE_COMPLETE", _) => {
+                    rounds_left -= 1;
+                    if rounds_left > 0 && wait == ExecuteWait::Completed {
+                        return None;
+                    }
+                    event
+                        .text("Application-Response")
+                        .map(|text| text.into_owned())
+                        .unwrap_or_default()
+                }
+                _ => return None,
+            };
+            Some(Executed {
+                session: Arc::clone(sight.session),
+                response,
+            })
+        });
+        let command = Command::rendered(text);
+        if request.wait == ExecuteWait::Accepted {
+            let reply = node.send(command, Some(&session.id), deadline).await?;
+            super::accepted(&reply, &request.application, &session)?;
+            let session = self.session(&session.id)?;
+            return Ok(Executed {
+                session,
+                response: String::new(),
+            });
+        }
+        self.effect(
+            &node,
+            &session,
+            &request.application,
+            command,
+            watch,
+            deadline,
+        )
+        .await
+    }
+
+    /// An application may end the leg itself (`hangup`), and an application's end is told after
+    /// that of its leg; so only the very last event of the leg ends the watch.
+    pub(super) fn watch_execution<T: Send + 'static>(
+        &self,
+        node: &crate::fleet::Node,
+        id: &SessionId,
+        mut seen: impl FnMut(&Sighting<'_>) -> Option<T> + Send + 'static,
+    ) -> super::effect::EffectWatch<T> {
+        self.tracker
+            .watch(node.id(), id, move |sighting| match seen(sighting) {
+                Some(effect) => Some(Ok(effect)),
+                None if sighting.session.final_event.is_none()
+                    && !sighting.session.synthetic_end =>
+                {
+                    None
+                }
+                None => Some(Err(super::ended(sighting.session))),
+            })
+    }
+}
+
+fn refused(application: &str, error: &crate::esl::quote::Unquotable) -> Failure {
+    let field = match crate::esl::quote::check_application_name(application) {
+        Ok(()) => "arguments",
+        Err(_) => "application",
+    };
+    Failure::invalid(field, error.to_string())
+}

@@ -1,0 +1,335 @@
+//! Running jobs: one task for each, which outlives the caller.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug_span, warn};
+
+use super::{Control, TAKE_TIMEOUT};
+use crate::domain::{Deadline, Failure, HangupCause, JobId, NodeState, Reason, SessionId};
+use crate::esl::quote::{ApiCommand, uuid_kill};
+use crate::esl::{Command, Outcome};
+use crate::fleet::{Node, Selector};
+use crate::jobs::{End, JobSpec, SharedJob};
+use crate::tracker::Labels;
+
+/// After a cancelled originate's leg was hung up, its result follows at once; so long is it waited
+/// for.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a client wants to be run.
+#[derive(Debug, Clone)]
+pub struct JobRequest {
+    /// Its identifier; absent for a fresh one.
+    pub id: Option<JobId>,
+    /// The api command, one word.
+    pub command: String,
+    /// Its arguments.
+    pub arguments: String,
+    /// Who runs it, unless `session` says so.
+    pub selector: Selector,
+    /// The session that it acts on.
+    pub session: Option<SessionId>,
+    /// How long it may take; absent for the default.
+    pub timeout: Option<Duration>,
+    /// Labels to find it by.
+    pub labels: Labels,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Starts a job and gives back its id at once.
+    ///
+    /// # Errors
+    /// When it is malformed or cannot be placed; nothing was sent then.
+    pub fn launch_job(&self, request: JobRequest) -> Result<JobId, Failure> {
+        let command = ApiCommand::new(&request.command, &request.arguments).map_err(|error| {
+            let field = match ApiCommand::new(&request.command, "") {
+                Ok(_) => "arguments",
+                Err(_) => "command",
+            };
+            Failure::invalid(field, error.to_string())
+        })?;
+        let node = match &request.session {
+            Some(session) => {
+                let session = self.session(session)?;
+                if request
+                    .selector
+                    .node
+                    .as_ref()
+                    .is_some_and(|node| *node != session.node)
+                {
+                    let why = format!(
+                        "names another node than that of the session, {}",
+                        session.node
+                    );
+                    return Err(Failure::invalid("node_selector.node_id", why));
+                }
+                self.fleet.node(&session.node)?
+            }
+            None => self.fleet.place(&request.selector)?,
+        };
+        let spec = JobSpec {
+            id: request.id.unwrap_or_else(JobId::generate),
+            command: request.command,
+            arguments: request.arguments,
+            node: node.id().clone(),
+            session: request.session,
+            labels: request.labels,
+            timeout: request.timeout.unwrap_or(self.job_timeout),
+        };
+        self.launch(&node, spec, &command, Vec::new())
+    }
+
+    /// Registers a job and starts the task that runs it. `legs` are those that a cancellation
+    /// hangs up.
+    pub(super) fn launch(
+        &self,
+        node: &std::sync::Arc<Node>,
+        spec: JobSpec,
+        command: &ApiCommand,
+        legs: Vec<SessionId>,
+    ) -> Result<JobId, Failure> {
+        let id = spec.id.clone();
+        let text = command
+            .bgapi(&id)
+            .map_err(|error| Failure::invalid("job_id", error.to_string()))?;
+        let deadline = Deadline::after(spec.timeout);
+        let session = spec.session.clone();
+        let cancel = self.jobs.register(spec)?;
+        let run = Run {
+            control: self.clone(),
+            node: std::sync::Arc::clone(node),
+            id: id.clone(),
+            session,
+            legs,
+            deadline,
+            cancel,
+        };
+        let span = debug_span!("job", job = %id, node = %node.id());
+        let stopped = self.drain.stopped();
+        self.drain.spawn(
+            async move {
+                tokio::select! {
+                    biased;
+                    () = stopped => {}
+                    () = run.run(Command::rendered(text)) => {}
+                }
+            }
+            .instrument(span),
+        );
+        Ok(id)
+    }
+
+    /// Waits until FreeSWITCH has taken a job, or it has ended.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND; NODE_UNAVAILABLE when it never reached FreeSWITCH; DEADLINE_EXCEEDED with
+    /// the `job_id` when the deadline passed first.
+    pub async fn job_taken(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
+        let mut job = self.jobs.follow(id)?;
+        let taken = deadline
+            .bound(job.wait_for(|job| job.started.is_some() || job.state.is_end()))
+            .await;
+        let is_late = taken.is_none();
+        drop(taken);
+        let job = job.borrow().clone();
+        if is_late {
+            Err(late(&job))
+        } else {
+            reached(job)
+        }
+    }
+
+    /// Waits for a job's end.
+    ///
+    /// # Errors
+    /// As [`Control::job_taken`].
+    pub async fn job_ended(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
+        match deadline.bound(self.jobs.ended(id)).await {
+            Some(job) => reached(job?),
+            None => Err(late(&*self.jobs.get(id)?)),
+        }
+    }
+
+    /// Waits for a job's end; gives it back as it is when the wait is over.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND.
+    pub async fn wait_job(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
+        match deadline.bound(self.jobs.ended(id)).await {
+            Some(job) => job,
+            None => self.jobs.get(id),
+        }
+    }
+
+    /// Cancels a job and waits for what comes of it.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND, JOB_ENDED.
+    pub async fn cancel_job(
+        &self,
+        id: &JobId,
+        why: &str,
+        deadline: Deadline,
+    ) -> Result<SharedJob, Failure> {
+        self.jobs.cancel(id, why)?;
+        self.wait_job(id, deadline).await
+    }
+}
+
+/// The task of one job.
+struct Run {
+    control: Control,
+    node: std::sync::Arc<Node>,
+    id: JobId,
+    session: Option<SessionId>,
+    legs: Vec<SessionId>,
+    deadline: Deadline,
+    cancel: CancellationToken,
+}
+
+// === impl Run ===
+
+impl Run {
+    async fn run(self, command: Command) {
+        self.until_end(command).await;
+        for leg in &self.legs {
+            self.control.tracker.unexpect(leg);
+        }
+    }
+
+    async fn until_end(&self, command: Command) {
+        let jobs = &self.control.jobs;
+        let take_by = self.deadline.min(Deadline::after(TAKE_TIMEOUT));
+        // The job's result can come before its reply does, on the other link.
+        let mut reply_lost = false;
+        match self
+            .node
+            .send(command, self.session.as_ref(), take_by)
+            .await
+        {
+            Ok(reply) => match reply.outcome() {
+                Outcome::Ok(_) => jobs.started(&self.id),
+                refusal => {
+                    let failure = Failure::new(
+                        Reason::CommandRejected,
+                        format!("FreeSWITCH refused the job: {refusal}"),
+                    );
+                    jobs.finish(&self.id, End::Failed(failure.reply(&reply.text())));
+                    return;
+                }
+            },
+            Err(failure) if failure.reason() == Reason::OutcomeUnknown || was_sent(&failure) => {
+                // It may be running; its result, if there ever is one, comes as an event.
+                jobs.started(&self.id);
+                reply_lost = true;
+            }
+            Err(failure) => {
+                jobs.finish(&self.id, End::Failed(failure));
+                return;
+            }
+        }
+        tokio::select! {
+            biased;
+            _ = jobs.ended(&self.id) => {}
+            () = self.cancel.cancelled() => self.cancelled().await,
+            () = tokio::time::sleep_until(self.deadline.instant()) => {
+                let end = match reply_lost {
+                    true => End::Lost("the link was lost before FreeSWITCH took the job, and nothing was heard of it"),
+                    false => End::Expired,
+                };
+                if jobs.finish(&self.id, end) && !self.legs.is_empty() {
+                    self.hang_up_legs(Deadline::after(CANCEL_TIMEOUT)).await;
+                }
+            }
+        }
+    }
+
+    /// An originate is hung up and its result awaited. Anything else cannot be stopped.
+    async fn cancelled(&self) {
+        if !self.legs.is_empty() {
+            let patience = Deadline::after(CANCEL_TIMEOUT);
+            self.hang_up_legs(patience).await;
+            let _ = patience.bound(self.control.jobs.ended(&self.id)).await;
+        }
+        self.control.jobs.finish(&self.id, End::Cancelled);
+    }
+
+    /// A leg that does not exist yet will soon, or never: it is hung up as soon as it is seen.
+    async fn hang_up_legs(&self, patience: Deadline) {
+        let kill = |leg: SessionId| async move {
+            loop {
+                let command = super::api(&uuid_kill(&leg, HangupCause::OriginatorCancel));
+                match self.node.send(command, Some(&leg), patience).await {
+                    Ok(reply) if reply.outcome().is_success() => return,
+                    Ok(_) => {}
+                    Err(failure) if failure.reason() == Reason::DeadlineExceeded => return,
+                    Err(failure) => {
+                        warn!(%failure, %leg, "cancelled leg is not hung up yet");
+                        if patience
+                            .bound(self.node.reached(NodeState::Ready))
+                            .await
+                            .is_none()
+                        {
+                            return;
+                        }
+                        continue;
+                    }
+                }
+                let mut seen = self
+                    .control
+                    .tracker
+                    .watch(self.node.id(), &leg, |_| Some(()));
+                let appears = async {
+                    tokio::select! {
+                        biased;
+                        _ = seen.seen() => true,
+                        _ = self.control.jobs.ended(&self.id) => false,
+                    }
+                };
+                let is_known = self.control.tracker.session(&leg).is_some();
+                if is_known || patience.bound(appears).await != Some(true) {
+                    // Known and yet unknown to FreeSWITCH: it has ended by itself.
+                    let is_live = self
+                        .control
+                        .tracker
+                        .session(&leg)
+                        .is_some_and(|session| session.is_live());
+                    if !is_live || patience.remaining().is_zero() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        };
+        futures_util::future::join_all(self.legs.iter().cloned().map(kill)).await;
+    }
+}
+
+fn was_sent(failure: &Failure) -> bool {
+    failure
+        .metadata()
+        .get("command_sent")
+        .is_some_and(|sent| sent == "true")
+}
+
+/// A job that never reached FreeSWITCH is the caller's failure, any other end is the job's.
+fn reached(job: SharedJob) -> Result<SharedJob, Failure> {
+    match &job.outcome {
+        Some(Err(failure)) if failure.reason() == Reason::NodeUnavailable => Err(failure.clone()),
+        _ => Ok(job),
+    }
+}
+
+fn late(job: &crate::jobs::Job) -> Failure {
+    let message = format!(
+        "the deadline passed before job {} ended; it goes on",
+        job.id()
+    );
+    Failure::new(Reason::DeadlineExceeded, message)
+        .job(job.id())
+        .node(&job.spec.node)
+        .with("command_sent", job.started.is_some())
+}

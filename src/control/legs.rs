@@ -1,0 +1,131 @@
+//! Answer, park, hang up.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::{Control, api, wrong_state};
+use crate::domain::{CallId, Deadline, Direction, Failure, HangupCause, Reason, SessionId};
+use crate::esl::quote::{ApiCommand, uuid_kill};
+use crate::tracker::{Call, Session};
+
+// === impl Control ===
+
+impl Control {
+    /// `uuid_answer`; proof: CHANNEL_ANSWER.
+    ///
+    /// # Errors
+    /// SESSION_STATE for an outbound leg, which only its far end can answer.
+    pub async fn answer(
+        &self,
+        id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Failure> {
+        let (session, node) = self.live_session(id)?;
+        if session.answered {
+            return Ok(session);
+        }
+        if session.direction == Some(Direction::Outbound) {
+            return Err(wrong_state(
+                &session,
+                "is outbound: only its far end can answer it",
+            ));
+        }
+        let watch = self.watch_effect(&node, id, |sight| {
+            sight.session.answered.then(|| Arc::clone(sight.session))
+        });
+        let command = on_session("uuid_answer", id)?;
+        self.effect(
+            &node,
+            &session,
+            "uuid_answer",
+            api(&command),
+            watch,
+            deadline,
+        )
+        .await
+    }
+
+    /// `uuid_park`; proof: CHANNEL_PARK.
+    ///
+    /// # Errors
+    /// Those of every verb.
+    pub async fn park(&self, id: &SessionId, deadline: Deadline) -> Result<Arc<Session>, Failure> {
+        let (session, node) = self.live_session(id)?;
+        if session.parked {
+            return Ok(session);
+        }
+        let watch = self.watch_effect(&node, id, |sight| {
+            sight.session.parked.then(|| Arc::clone(sight.session))
+        });
+        let command = on_session("uuid_park", id)?;
+        self.effect(&node, &session, "uuid_park", api(&command), watch, deadline)
+            .await
+    }
+
+    /// `uuid_kill`; proof: CHANNEL_HANGUP.
+    ///
+    /// # Errors
+    /// SESSION_ENDED when it has ended before.
+    pub async fn hangup(
+        &self,
+        id: &SessionId,
+        cause: HangupCause,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Failure> {
+        let (session, node) = self.live_session(id)?;
+        let watch = self.watch_effect(&node, id, |sight| {
+            (!sight.session.is_live()).then(|| Arc::clone(sight.session))
+        });
+        let command = uuid_kill(id, cause);
+        self.effect(&node, &session, "uuid_kill", api(&command), watch, deadline)
+            .await
+    }
+
+    /// Hangs up all legs of a call; returns when all are down.
+    ///
+    /// # Errors
+    /// CALL_NOT_FOUND; SESSION_ENDED when none lives; the first failure of a leg that stays up.
+    pub async fn hangup_call(
+        &self,
+        id: &CallId,
+        cause: HangupCause,
+        deadline: Deadline,
+    ) -> Result<Call, Failure> {
+        let call = self.call(id)?;
+        if !call.is_live() {
+            return Err(
+                Failure::new(Reason::SessionEnded, format!("call {id} has ended"))
+                    .with("call_id", id),
+            );
+        }
+        let live = call.sessions.iter().filter(|session| session.is_live());
+        let ends = join_all(live.map(|session| self.hangup(&session.id, cause, deadline))).await;
+        // A leg that ended by itself meanwhile is down too, which is what was asked for.
+        let failed = ends
+            .into_iter()
+            .filter_map(Result::err)
+            .find(|failure| failure.reason() != Reason::SessionEnded);
+        match failed {
+            Some(failure) => Err(failure.with("call_id", id)),
+            // While its legs went down the call may have lost its last one to another call.
+            None => Ok(self.tracker.call(id).unwrap_or(call)),
+        }
+    }
+
+    /// The call.
+    ///
+    /// # Errors
+    /// CALL_NOT_FOUND when there is none.
+    pub fn call(&self, id: &CallId) -> Result<Call, Failure> {
+        self.tracker.call(id).ok_or_else(|| {
+            Failure::new(Reason::CallNotFound, format!("no call {id}")).with("call_id", id)
+        })
+    }
+}
+
+/// An api command whose only argument is a session.
+fn on_session(command: &str, id: &SessionId) -> Result<ApiCommand, Failure> {
+    ApiCommand::new(command, id.as_str())
+        .map_err(|error| Failure::invalid("session_id", error.to_string()))
+}

@@ -1,0 +1,302 @@
+//! Placing a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use uuid::Uuid;
+
+use super::Control;
+use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
+use crate::esl::quote::{Leg, OriginateCommand, Strategy, Target};
+use crate::fleet::{Node, Selector};
+use crate::jobs::JobSpec;
+use crate::tracker::{Labels, Session, Watch, WatchLost};
+
+/// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
+/// the attempt, not FreeSWITCH a moment earlier with another cause.
+const RING_MARGIN: Duration = Duration::from_secs(1);
+/// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
+const DEFAULT_RING: Duration = Duration::from_secs(60);
+/// Names ids that are derived from a client's `request_id`.
+const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
+
+/// When Originate returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OriginateWait {
+    /// When a leg is answered.
+    Answered,
+    /// When a leg rings or has early media.
+    Progress,
+    /// When a leg exists.
+    Started,
+}
+
+/// A call to place.
+#[derive(Debug, Clone)]
+pub struct Originate {
+    /// Dial strings, one each.
+    pub endpoints: Vec<String>,
+    /// How several are tried.
+    pub strategy: Strategy,
+    /// Channel variables.
+    pub variables: Vec<(String, String)>,
+    /// Name that the called party sees.
+    pub caller_id_name: Option<String>,
+    /// Number that the called party sees.
+    pub caller_id_number: Option<String>,
+    /// Where an answered leg goes.
+    pub target: Target,
+    /// Who places the call.
+    pub selector: Selector,
+    /// When to return.
+    pub wait: OriginateWait,
+    /// Whether the call goes on without its caller.
+    pub detach: bool,
+    /// Labels of the session and the job.
+    pub labels: Labels,
+    /// What job and legs take their ids from; fresh ones without.
+    pub request_id: Option<String>,
+    /// How long the far end may ring.
+    pub ring_timeout: Option<Duration>,
+}
+
+/// A call that was placed.
+#[derive(Debug, Clone)]
+pub struct Originated {
+    /// The leg when the condition was seen.
+    pub session: Arc<Session>,
+    /// The job that places it.
+    pub job: JobId,
+}
+
+/// Variables that have fields of their own, or are the gateway's.
+const OWN_VARIABLES: [(&str, &str); 6] = [
+    ("origination_uuid", "the gateway chooses the session id"),
+    ("origination_caller_id_name", "use caller_id_name"),
+    ("origination_caller_id_number", "use caller_id_number"),
+    ("originate_timeout", "use ring_timeout"),
+    ("ignore_early_media", "use wait_for"),
+    ("originate_retries", "originate again instead"),
+];
+
+/// Cancels the job when its caller leaves.
+struct CancelOnDrop<'a> {
+    control: &'a Control,
+    job: &'a JobId,
+    armed: bool,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// `bgapi originate`; proof: the job's result, and what `wait` says in the leg's events.
+    ///
+    /// # Errors
+    /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED with
+    /// `session_id` and `job_id`.
+    pub async fn originate(
+        &self,
+        request: &Originate,
+        deadline: Deadline,
+    ) -> Result<Originated, Failure> {
+        check(request)?;
+        let node = self.fleet.place(&request.selector)?;
+        if let Target::Application { name, .. } = &request.target {
+            self.check_application(&node, name, "application.name", deadline)
+                .await?;
+        }
+        let legs = leg_ids(request);
+        let ring = ring_time(request, deadline);
+        let command = command(request, &legs, ring);
+        let api = command
+            .to_api()
+            .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;
+
+        for leg in &legs {
+            self.tracker.expect(leg, Arc::clone(&request.labels));
+        }
+        let mut watches: Vec<_> = legs
+            .iter()
+            .map(|leg| self.watch_leg(&node, leg, request.wait))
+            .collect();
+        let spec = JobSpec {
+            id: job_id(request),
+            command: "originate".to_owned(),
+            arguments: api.arguments().to_owned(),
+            node: node.id().clone(),
+            session: legs.first().cloned(),
+            labels: Arc::clone(&request.labels),
+            // Failover tries one leg after the other, each for as long as it may ring.
+            timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + RING_MARGIN,
+        };
+        let job = self.launch(&node, spec, &api, legs.clone())?;
+        let mut guard = CancelOnDrop {
+            control: self,
+            job: &job,
+            armed: !request.detach,
+        };
+
+        let seen = select_all(watches.iter_mut().map(|watch| Box::pin(watch.seen())));
+        let result = tokio::select! {
+            biased;
+            (seen, _, _) = seen => seen.map_err(|lost| self.unseen(&job, &lost)),
+            failure = self.job_failure(&job) => Err(failure),
+            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(&job, request.detach)),
+        };
+        // Past the deadline the guard ends the call; with any other answer its caller knows how
+        // things stand.
+        guard.armed &=
+            matches!(&result, Err(failure) if failure.reason() == Reason::DeadlineExceeded);
+        match result {
+            Ok(session) => Ok(Originated {
+                session,
+                job: job.clone(),
+            }),
+            Err(failure) => Err(about(failure.job(&job).node(node.id()), legs.first())),
+        }
+    }
+
+    fn watch_leg(&self, node: &Node, leg: &SessionId, wait: OriginateWait) -> Watch<Arc<Session>> {
+        self.tracker.watch(node.id(), leg, move |sight| {
+            let session = sight.session;
+            let is_seen = match wait {
+                OriginateWait::Answered => session.answered,
+                OriginateWait::Progress => session.answered || session.times.progress.is_some(),
+                OriginateWait::Started => true,
+            };
+            is_seen.then(|| Arc::clone(session))
+        })
+    }
+
+    /// Why the call did not come about. Of one that did, the leg's own events tell.
+    async fn job_failure(&self, job: &JobId) -> Failure {
+        match self.jobs.ended(job).await {
+            Ok(job) => match &job.outcome {
+                Some(Err(failure)) => failure.clone(),
+                _ => std::future::pending().await,
+            },
+            Err(failure) => failure,
+        }
+    }
+
+    fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
+        let message = match detach {
+            true => "the deadline passed; the call goes on",
+            false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
+        };
+        let sent = self.jobs.get(job).is_ok_and(|job| job.started.is_some());
+        Failure::new(Reason::DeadlineExceeded, message).with("command_sent", sent)
+    }
+
+    fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
+        let message = format!("the call cannot be seen: {lost}; look at job {job} later");
+        Failure::new(Reason::OutcomeUnknown, message)
+    }
+}
+
+// === impl CancelOnDrop ===
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            // A job that has ended needs no cancellation.
+            let _ = self
+                .control
+                .jobs
+                .cancel(self.job, "the client cancelled, or its deadline passed");
+        }
+    }
+}
+
+fn about(failure: Failure, leg: Option<&SessionId>) -> Failure {
+    match leg {
+        Some(leg) if !failure.metadata().contains_key("session_id") => failure.session(leg),
+        _ => failure,
+    }
+}
+
+fn check(request: &Originate) -> Result<(), Failure> {
+    if request.endpoints.is_empty() {
+        return Err(Failure::invalid(
+            "endpoints",
+            "is empty; give one dial string at least, such as user/1000",
+        ));
+    }
+    for (name, _) in &request.variables {
+        let own = OWN_VARIABLES
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name));
+        if let Some((_, remedy)) = own {
+            return Err(Failure::invalid(
+                format!("variables[{name:?}]"),
+                format!("is not yours to set: {remedy}"),
+            ));
+        }
+    }
+    if request
+        .ring_timeout
+        .is_some_and(|ring| ring < Duration::from_secs(1))
+    {
+        return Err(Failure::invalid(
+            "ring_timeout",
+            "is shorter than 1 s, FreeSWITCH's smallest",
+        ));
+    }
+    Ok(())
+}
+
+/// A call that outlives its RPC may ring as long as it likes, one that does not ends with it.
+fn ring_time(request: &Originate, deadline: Deadline) -> Duration {
+    let outlives = request.detach || request.wait != OriginateWait::Answered;
+    let most = match outlives {
+        true => Duration::from_secs(3600),
+        false => deadline.remaining() + RING_MARGIN,
+    };
+    match request.ring_timeout {
+        Some(ring) => ring.min(most),
+        None if outlives => DEFAULT_RING,
+        None => most,
+    }
+}
+
+fn command(request: &Originate, legs: &[SessionId], ring: Duration) -> OriginateCommand {
+    let leg = |(endpoint, session): (&String, &SessionId)| Leg {
+        endpoint: endpoint.clone(),
+        session: Some(session.clone()),
+        variables: Vec::new(),
+    };
+    // Whole seconds, never less than asked for.
+    let seconds = ring.as_secs() + u64::from(ring.subsec_nanos() > 0);
+    OriginateCommand {
+        legs: request.endpoints.iter().zip(legs).map(leg).collect(),
+        strategy: request.strategy,
+        variables: request.variables.clone(),
+        caller_id_name: request.caller_id_name.clone(),
+        caller_id_number: request.caller_id_number.clone(),
+        timeout_seconds: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
+        // Early media is progress; only an answer is an answer.
+        ignore_early_media: true,
+        target: request.target.clone(),
+    }
+}
+
+fn leg_ids(request: &Originate) -> Vec<SessionId> {
+    let leg = |at: usize| match &request.request_id {
+        Some(id) => derived(&format!("leg {at} of {id}")).into(),
+        None => SessionId::generate(),
+    };
+    (0..request.endpoints.len()).map(leg).collect()
+}
+
+fn job_id(request: &Originate) -> JobId {
+    match &request.request_id {
+        Some(id) => derived(&format!("job of {id}")).into(),
+        None => JobId::generate(),
+    }
+}
+
+/// The same for every gateway, so that FreeSWITCH itself refuses the second leg of a request.
+fn derived(name: &str) -> Uuid {
+    Uuid::new_v5(&REQUEST_NAMESPACE, name.as_bytes())
+}

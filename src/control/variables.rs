@@ -1,0 +1,162 @@
+//! Channel variables.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::{Control, accepted, api};
+use crate::domain::{Deadline, Failure, SessionId};
+use crate::esl::quote::{ApiCommand, check_variable_name, uuid_setvar, uuid_unsetvar};
+use crate::esl::{Event, Outcome};
+
+/// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
+/// FreeSWITCH's `switch_channel.c`).
+const PREFIX: &str = "variable_";
+
+// === impl Control ===
+
+impl Control {
+    /// `uuid_dump ... json`; of a session that has ended, the variables of its last event.
+    ///
+    /// # Errors
+    /// Those of every verb.
+    pub async fn all_variables(
+        &self,
+        id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let session = self.session(id)?;
+        if !session.is_live() {
+            return Ok(session
+                .final_event
+                .as_ref()
+                .map(variables_of)
+                .unwrap_or_default());
+        }
+        let node = self.fleet.node(&session.node)?;
+        // As JSON: in the plain form FreeSWITCH does not encode a percent sign before two digits,
+        // so that `%41` could not be told from `A`.
+        let command = ApiCommand::new("uuid_dump", &format!("{id} json"))
+            .map_err(|error| Failure::invalid("session_id", error.to_string()))?;
+        let reply = node.send(api(&command), Some(id), deadline).await?;
+        match accepted(&reply, "uuid_dump", &session)? {
+            Outcome::Data(_) => {}
+            other => return Err(nonsense(&other.to_string()).session(id)),
+        }
+        let dump = Event::parse_json(&reply.answer())
+            .map_err(|error| nonsense(&error.to_string()).session(id))?;
+        Ok(variables_of(&dump))
+    }
+
+    /// As [`Control::all_variables`], but only these; those that are not set are left out.
+    ///
+    /// # Errors
+    /// Those of every verb.
+    pub async fn variables(
+        &self,
+        id: &SessionId,
+        names: &[String],
+        deadline: Deadline,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        for (at, name) in names.iter().enumerate() {
+            check_variable_name(name)
+                .map_err(|error| Failure::invalid(format!("names[{at}]"), error.to_string()))?;
+        }
+        let all = self.all_variables(id, deadline).await?;
+        // FreeSWITCH looks variables up without regard to case.
+        let find = |name: &String| {
+            let value = all.get(name).or_else(|| {
+                all.iter()
+                    .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                    .map(|(_, value)| value)
+            });
+            value.map(|value| (name.clone(), value.clone()))
+        };
+        Ok(names.iter().filter_map(find).collect())
+    }
+
+    /// `uuid_setvar` for each; proof: the replies. Nothing is set unless all can be.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT names what FreeSWITCH cannot be given.
+    pub async fn set_variables(
+        &self,
+        id: &SessionId,
+        variables: &BTreeMap<String, String>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let render = |(name, value): (&String, &String)| {
+            uuid_setvar(id, name, value).map_err(|error| {
+                Failure::invalid(format!("variables[{name:?}]"), error.to_string())
+            })
+        };
+        self.change_variables(
+            id,
+            variables.iter().map(render).collect::<Result<_, _>>()?,
+            deadline,
+        )
+        .await
+    }
+
+    /// `uuid_setvar` without a value for each; proof: the replies.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT names what cannot be a variable.
+    pub async fn unset_variables(
+        &self,
+        id: &SessionId,
+        names: &[String],
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let render = |(at, name): (usize, &String)| {
+            uuid_unsetvar(id, name)
+                .map_err(|error| Failure::invalid(format!("names[{at}]"), error.to_string()))
+        };
+        self.change_variables(
+            id,
+            names
+                .iter()
+                .enumerate()
+                .map(render)
+                .collect::<Result<_, _>>()?,
+            deadline,
+        )
+        .await
+    }
+
+    /// The commands go out together, in order, over the session's link.
+    async fn change_variables(
+        &self,
+        id: &SessionId,
+        commands: Vec<ApiCommand>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let (session, node) = self.live_session(id)?;
+        let replies = commands
+            .iter()
+            .map(|command| node.send(api(command), Some(id), deadline));
+        for reply in try_join_all(replies).await? {
+            accepted(&reply, "uuid_setvar", &session)?;
+        }
+        Ok(())
+    }
+}
+
+fn variables_of(event: &Event) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for (name, value, _) in event.headers().iter_text() {
+        if let Some(name) = name.strip_prefix(PREFIX) {
+            variables
+                .entry(name.to_owned())
+                .or_insert_with(|| value.into_owned());
+        }
+    }
+    variables
+}
+
+fn nonsense(what: &str) -> Failure {
+    Failure::new(
+        crate::domain::Reason::ProtocolError,
+        format!("the answer to uuid_dump makes no sense: {what}"),
+    )
+}

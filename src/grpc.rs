@@ -1,0 +1,52 @@
+//! The gRPC floor: parse, call the floor below, convert. The only one that knows tonic and the
+//! generated code.
+
+mod call_service;
+mod convert;
+mod deadline;
+mod event_service;
+mod filter;
+mod health;
+mod job_service;
+mod node_service;
+mod page;
+mod server;
+mod session_service;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use health::Health;
+pub use server::{GrpcConfig, Server};
+
+use crate::control::{Control, Once};
+use crate::shutdown::Drain;
+
+/// What the services are made of. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The verbs.
+    pub control: Control,
+    /// What came of requests with a `request_id`.
+    pub once: Arc<Once>,
+    /// Ends streams.
+    pub drain: Drain,
+    /// Deadlines where the client gives none.
+    pub deadlines: Deadlines,
+    /// Bytes of the journal that a subscriber may be behind.
+    pub subscriber_bytes: u64,
+    /// After which silence a subscriber gets a checkpoint, unless it asks for another.
+    pub heartbeat_interval: Duration,
+}
+
+/// Deadlines where the client gives none, and the longest that it may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Of all RPCs but Originate.
+    pub default: Duration,
+    /// Of Originate.
+    pub originate: Duration,
+    /// The longest.
+    pub max: Duration,
+}

@@ -1,0 +1,83 @@
+//! CallService.
+
+use tonic::{Request, Response, Status};
+
+use super::convert::{self, id, to_call};
+use super::page::{Wanted, page};
+use super::session_service::respond;
+use super::{Services, deadline};
+use crate::domain::{CallId, HangupCause};
+use crate::pb;
+use crate::pb::call_service_server::CallService;
+use crate::tracker::Call;
+
+#[tonic::async_trait]
+impl CallService for Services {
+    async fn get_call(
+        &self,
+        request: Request<pb::GetCallRequest>,
+    ) -> Result<Response<pb::GetCallResponse>, Status> {
+        let cursor = self.cursor();
+        let answer = || {
+            let id: CallId = id(&request.get_ref().call_id, "call_id")?;
+            Ok(pb::GetCallResponse {
+                call: Some(to_call(&self.control.call(&id)?)),
+                cursor,
+            })
+        };
+        respond(answer())
+    }
+
+    async fn list_calls(
+        &self,
+        request: Request<pb::ListCallsRequest>,
+    ) -> Result<Response<pb::ListCallsResponse>, Status> {
+        let request = request.into_inner();
+        let cursor = self.cursor();
+        let answer = || {
+            let wanted = Wanted {
+                size: request.page_size,
+                token: &request.page_token,
+                filter: "",
+            };
+            let key = |call: &Call| {
+                let (created, _) = call.order();
+                format!("{created:016x}{}", call.id)
+            };
+            let mut calls = self.control.tracker.calls();
+            calls.sort_by_cached_key(key);
+            let page = page(calls, wanted, false, key)?;
+            Ok(pb::ListCallsResponse {
+                calls: page.items.iter().map(to_call).collect(),
+                next_page_token: page.next_token,
+                total_size: page.total,
+                cursor,
+            })
+        };
+        respond(answer())
+    }
+
+    async fn hangup_call(
+        &self,
+        request: Request<pb::HangupCallRequest>,
+    ) -> Result<Response<pb::HangupCallResponse>, Status> {
+        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        let request = request.into_inner();
+        let control = self.control.clone();
+        let answer = async {
+            let id: CallId = id(&request.call_id, "call_id")?;
+            let cause = convert::cause(request.cause, HangupCause::NormalClearing)?;
+            let identity = ("HangupCall", id.clone(), cause);
+            let action = async move { control.hangup_call(&id, cause, deadline).await };
+            let call = self
+                .once
+                .run(&request.request_id, &identity, action)
+                .await?;
+            Ok(pb::HangupCallResponse {
+                call: Some(to_call(&call)),
+                cursor: self.cursor(),
+            })
+        };
+        respond(answer.await)
+    }
+}

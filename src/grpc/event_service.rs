@@ -1,0 +1,242 @@
+//! EventService.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use super::convert::{HeaderChoice, id, optional_duration, to_event, to_node, to_timestamp};
+use super::session_service::unknown_value;
+use super::status::status;
+use super::{Services, deadline};
+use crate::domain::{Deadline, Failure, IdError, Reason};
+use crate::events::{Entry, EventFilter, Gap, GapReason, Item, SlowPolicy, Start, Subscription};
+use crate::pb;
+use crate::pb::event_service_server::EventService;
+use crate::pb::{header_selection, subscribe_response, subscribe_start};
+
+/// Shortest silence after which a checkpoint may be asked for.
+const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
+
+type Responses = Pin<Box<dyn Stream<Item = Result<pb::SubscribeResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl EventService for Services {
+    type SubscribeStream = Responses;
+
+    async fn subscribe(
+        &self,
+        request: Request<pb::SubscribeRequest>,
+    ) -> Result<Response<Responses>, Status> {
+        let client = request
+            .extensions()
+            .get::<deadline::ClientDeadline>()
+            .map(|client| client.0);
+        let request = request.into_inner();
+        let choice = header_choice(request.header_selection);
+        let subscription = self.begin(
+            request.filter,
+            request.start,
+            request.slow_consumer_policy,
+            request.heartbeat_interval,
+        );
+        let feed = Feed {
+            services: self.clone(),
+            subscription: subscription.map_err(|failure| status(&failure))?,
+            choice,
+            deadline: client,
+            is_over: false,
+        };
+        let responses = futures_util::stream::unfold(feed, |mut feed| async move {
+            if feed.is_over {
+                return None;
+            }
+            let result = feed.next().await;
+            feed.is_over = result.is_err();
+            Some((result.map_err(|failure| status(&failure)), feed))
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+}
+
+/// One stream.
+struct Feed {
+    services: Services,
+    subscription: Subscription,
+    choice: HeaderChoice,
+    deadline: Option<Deadline>,
+    is_over: bool,
+}
+
+// === impl Services ===
+
+impl Services {
+    fn begin(
+        &self,
+        filter: Option<pb::EventFilter>,
+        start: Option<pb::SubscribeStart>,
+        policy: i32,
+        heartbeat_interval: Option<prost_types::Duration>,
+    ) -> Result<Subscription, Failure> {
+        let policy = match pb::SlowConsumerPolicy::try_from(policy) {
+            Ok(pb::SlowConsumerPolicy::Unspecified | pb::SlowConsumerPolicy::End) => {
+                SlowPolicy::End
+            }
+            Ok(pb::SlowConsumerPolicy::Gap) => SlowPolicy::Gap,
+            Err(_) => return Err(unknown_value("slow_consumer_policy", policy)),
+        };
+        let silence = optional_duration(heartbeat_interval, "heartbeat_interval")?
+            .unwrap_or(self.heartbeat_interval);
+        if silence < MIN_HEARTBEAT {
+            return Err(Failure::invalid(
+                "heartbeat_interval",
+                "is shorter than 1 s",
+            ));
+        }
+        let filter = event_filter(filter.unwrap_or_default())?;
+        let journal = &self.control.journal;
+        Subscription::begin(
+            journal,
+            filter,
+            position(start)?,
+            policy,
+            self.subscriber_bytes,
+            silence,
+        )
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    async fn next(&mut self) -> Result<pb::SubscribeResponse, Failure> {
+        let out_of_time = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.instant()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let item = tokio::select! {
+            biased;
+            () = self.services.drain.stopped() => {
+                return Err(Failure::new(Reason::ShuttingDown, "the gateway shuts down; subscribe again from the cursor")
+                    .with("cursor", self.subscription.cursor())
+                    .retry_after(Duration::from_secs(1)));
+            }
+            () = out_of_time => {
+                return Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed")
+                    .with("cursor", self.subscription.cursor()));
+            }
+            item = self.subscription.next() => item?,
+        };
+        let message = match item {
+            Item::Events(entries) => self.events(&entries),
+            Item::Other(entry) => self.other(&entry),
+            Item::Gap(gap) => subscribe_response::Message::Gap(to_gap(&gap)),
+            Item::Checkpoint => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
+        };
+        Ok(pb::SubscribeResponse {
+            cursor: self.subscription.cursor().to_string(),
+            message: Some(message),
+        })
+    }
+
+    fn events(
+        &self,
+        entries: &[(crate::events::Cursor, std::sync::Arc<Entry>)],
+    ) -> subscribe_response::Message {
+        let events = entries.iter().filter_map(|(cursor, entry)| match &**entry {
+            Entry::Event(record) => Some(to_event(record, *cursor, &self.choice)),
+            Entry::Gap(_) | Entry::NodeState { .. } => None,
+        });
+        subscribe_response::Message::Events(pb::EventBatch {
+            events: events.collect(),
+        })
+    }
+
+    fn other(&self, entry: &Entry) -> subscribe_response::Message {
+        match entry {
+            Entry::Gap(gap) => subscribe_response::Message::Gap(to_gap(gap)),
+            Entry::NodeState { node, state } => {
+                let mut told = match self.services.control.fleet.node(node) {
+                    Ok(node) => to_node(&node, &self.services.control),
+                    Err(_) => pb::Node {
+                        node_id: node.to_string(),
+                        ..pb::Node::default()
+                    },
+                };
+                // What it was then, not what it is by now.
+                told.state = super::convert::to_node_state(*state).into();
+                subscribe_response::Message::NodeState(told)
+            }
+            Entry::Event(_) => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
+        }
+    }
+}
+
+fn event_filter(filter: pb::EventFilter) -> Result<EventFilter, Failure> {
+    Ok(EventFilter {
+        names: filter.event_names.into_iter().collect(),
+        subclasses: filter.subclasses.into_iter().collect(),
+        nodes: ids(&filter.node_ids, "filter.node_ids")?,
+        sessions: ids(&filter.session_ids, "filter.session_ids")?,
+        calls: ids(&filter.call_ids, "filter.call_ids")?,
+    })
+}
+
+fn ids<T>(texts: &[String], field: &str) -> Result<std::collections::HashSet<T>, Failure>
+where
+    T: std::str::FromStr<Err = IdError> + Eq + std::hash::Hash,
+{
+    texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| id(text, &format!("{field}[{at}]")))
+        .collect()
+}
+
+fn header_choice(selection: Option<pb::HeaderSelection>) -> HeaderChoice {
+    match selection.and_then(|selection| selection.selection) {
+        None | Some(header_selection::Selection::All(_)) => HeaderChoice::All,
+        Some(header_selection::Selection::None(_)) => HeaderChoice::None,
+        Some(header_selection::Selection::Names(names)) => HeaderChoice::Names(
+            names
+                .names
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+        ),
+    }
+}
+
+fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
+    Ok(match start.and_then(|start| start.position) {
+        None | Some(subscribe_start::Position::Now(_)) => Start::Now,
+        Some(subscribe_start::Position::Earliest(_)) => Start::Earliest,
+        Some(subscribe_start::Position::Cursor(cursor)) => {
+            let cursor = cursor
+                .parse()
+                .map_err(|error| Failure::invalid("start.cursor", format!("{error}")));
+            Start::After(cursor?)
+        }
+    })
+}
+
+fn to_gap(gap: &Gap) -> pb::Gap {
+    let reason = match gap.reason {
+        GapReason::LinkLost => pb::GapReason::LinkLost,
+        GapReason::SlowConsumer => pb::GapReason::SlowConsumer,
+    };
+    pb::Gap {
+        count: gap.count,
+        node_id: gap
+            .node
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        reason: reason.into(),
+        began: Some(to_timestamp(gap.began)),
+        ended: gap.ended.map(to_timestamp),
+    }
+}

@@ -1,0 +1,220 @@
+//! JobService.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
+use super::filter::ListFilter;
+use super::page::{Wanted, page};
+use super::session_service::respond;
+use super::{Services, deadline};
+use crate::control::JobRequest;
+use crate::domain::{Deadline, Failure, JobId};
+use crate::jobs::{Job, SharedJob};
+use crate::pb;
+use crate::pb::job_service_server::JobService;
+
+/// Fields that filters of ListJobs know.
+const FIELDS: &[&str] = &["state", "command", "node_id", "session_id", "label."];
+/// Names ids that are derived from a client's `request_id`.
+const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x2b7c_90d4_1f3e_4a58_b6a1_7d90_c4e2_5f18);
+
+#[tonic::async_trait]
+impl JobService for Services {
+    async fn run_job(
+        &self,
+        request: Request<pb::RunJobRequest>,
+    ) -> Result<Response<pb::RunJobResponse>, Status> {
+        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        let request = request.into_inner();
+        let wanted = Wanting {
+            command: request.command,
+            arguments: request.arguments,
+            node_selector: request.node_selector,
+            session_id: request.session_id,
+            timeout: request.timeout,
+            labels: request.labels,
+            request_id: request.request_id,
+        };
+        let answer = async {
+            let id = self.launch(wanted).await?;
+            let job = self.control.job_ended(&id, deadline).await?;
+            Ok(pb::RunJobResponse {
+                job: Some(to_job(&job)),
+            })
+        };
+        respond(answer.await)
+    }
+
+    async fn start_job(
+        &self,
+        request: Request<pb::StartJobRequest>,
+    ) -> Result<Response<pb::StartJobResponse>, Status> {
+        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        let request = request.into_inner();
+        let wanted = Wanting {
+            command: request.command,
+            arguments: request.arguments,
+            node_selector: request.node_selector,
+            session_id: request.session_id,
+            timeout: request.timeout,
+            labels: request.labels,
+            request_id: request.request_id,
+        };
+        let answer = async {
+            let id = self.launch(wanted).await?;
+            let job = self.control.job_taken(&id, deadline).await?;
+            Ok(pb::StartJobResponse {
+                job: Some(to_job(&job)),
+            })
+        };
+        respond(answer.await)
+    }
+
+    async fn get_job(
+        &self,
+        request: Request<pb::GetJobRequest>,
+    ) -> Result<Response<pb::GetJobResponse>, Status> {
+        let answer = || {
+            let id: JobId = id(&request.get_ref().job_id, "job_id")?;
+            Ok(pb::GetJobResponse {
+                job: Some(to_job(&*self.control.jobs.get(&id)?)),
+            })
+        };
+        respond(answer())
+    }
+
+    async fn list_jobs(
+        &self,
+        request: Request<pb::ListJobsRequest>,
+    ) -> Result<Response<pb::ListJobsResponse>, Status> {
+        let request = request.into_inner();
+        let answer = || {
+            let filter = ListFilter::parse(&request.filter, FIELDS)?;
+            let mut jobs = self.control.jobs.list();
+            jobs.retain(|job| filter.fits(|field| field_of(job, field)));
+            let wanted = Wanted {
+                size: request.page_size,
+                token: &request.page_token,
+                filter: &request.filter,
+            };
+            let key = |job: &SharedJob| {
+                let created = job
+                    .created
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+                    .as_nanos();
+                format!("{created:032x}{}", job.id())
+            };
+            let page = page(jobs, wanted, true, key)?;
+            Ok(pb::ListJobsResponse {
+                jobs: page.items.iter().map(|job| to_job(job)).collect(),
+                next_page_token: page.next_token,
+                total_size: page.total,
+            })
+        };
+        respond(answer())
+    }
+
+    async fn wait_job(
+        &self,
+        request: Request<pb::WaitJobRequest>,
+    ) -> Result<Response<pb::WaitJobResponse>, Status> {
+        let mut deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        let request = request.into_inner();
+        let answer = async {
+            let id: JobId = id(&request.job_id, "job_id")?;
+            if let Some(timeout) = optional_duration(request.timeout, "timeout")? {
+                deadline = deadline.min(Deadline::after(timeout));
+            }
+            let job = self.control.wait_job(&id, deadline).await?;
+            Ok(pb::WaitJobResponse {
+                job: Some(to_job(&job)),
+            })
+        };
+        respond(answer.await)
+    }
+
+    async fn cancel_job(
+        &self,
+        request: Request<pb::CancelJobRequest>,
+    ) -> Result<Response<pb::CancelJobResponse>, Status> {
+        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        let request = request.into_inner();
+        let answer = async {
+            let id: JobId = id(&request.job_id, "job_id")?;
+            let why = if request.reason.is_empty() {
+                "cancelled by a client"
+            } else {
+                &request.reason
+            };
+            let job = self.control.cancel_job(&id, why, deadline).await?;
+            Ok(pb::CancelJobResponse {
+                job: Some(to_job(&job)),
+            })
+        };
+        respond(answer.await)
+    }
+}
+
+/// What RunJob and StartJob have in common.
+struct Wanting {
+    command: String,
+    arguments: String,
+    node_selector: Option<pb::NodeSelector>,
+    session_id: String,
+    timeout: Option<prost_types::Duration>,
+    labels: HashMap<String, String>,
+    request_id: String,
+}
+
+impl Services {
+    /// Starts the job, unless it was started before under this `request_id`: RunJob after StartJob
+    /// waits for the same job.
+    async fn launch(&self, wanted: Wanting) -> Result<JobId, Failure> {
+        let request = JobRequest {
+            id: (!wanted.request_id.is_empty())
+                .then(|| Uuid::new_v5(&REQUEST_NAMESPACE, wanted.request_id.as_bytes()).into()),
+            command: wanted.command,
+            arguments: wanted.arguments,
+            selector: selector(wanted.node_selector)?,
+            session: optional_id(&wanted.session_id, "session_id")?,
+            timeout: optional_duration(wanted.timeout, "timeout")?,
+            labels: labels(wanted.labels)?,
+        };
+        let identity = (
+            (
+                "Job",
+                request.command.clone(),
+                request.arguments.clone(),
+                request.session.clone(),
+            ),
+            (
+                request.selector.node.clone(),
+                request.selector.labels.clone(),
+                request.timeout,
+                Arc::clone(&request.labels),
+            ),
+        );
+        let control = self.control.clone();
+        self.once
+            .run(&wanted.request_id, &identity, async move {
+                control.launch_job(request)
+            })
+            .await
+    }
+}
+
+fn field_of(job: &Job, field: &str) -> Option<String> {
+    Some(match field {
+        "state" => format!("JOB_STATE_{}", job.state.name()),
+        "command" => job.spec.command.clone(),
+        "node_id" => job.spec.node.to_string(),
+        "session_id" => job.spec.session.as_ref()?.to_string(),
+        label => job.spec.labels.get(label.strip_prefix("label.")?)?.clone(),
+    })
+}

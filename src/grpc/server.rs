@@ -1,0 +1,213 @@
+//! The server: its own accept loop over hyper, so that limits, deadlines and the stop are ours.
+//!
+//! tonic's loop leaves the number of streams unlimited, answers an expired deadline with
+//! CANCELLED, and waits for ever for open streams when it stops.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tower::Service as _;
+use tracing::{debug, warn};
+
+use super::health::Health;
+use super::{Services, deadline};
+use crate::pb::call_service_server::{self, CallServiceServer};
+use crate::pb::event_service_server::{self, EventServiceServer};
+use crate::pb::job_service_server::{self, JobServiceServer};
+use crate::pb::node_service_server::{self, NodeServiceServer};
+use crate::pb::session_service_server::{self, SessionServiceServer};
+use crate::shutdown::Drain;
+
+/// Pause after a failed accept: without one, too many open files would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that one stream may have waiting for a slow client, beside what the client's own window
+/// holds.
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+/// Bytes of a request's headers.
+const MAX_HEADER_LIST: u32 = 16 * 1024;
+/// Streams that a client may reset before they are done, per connection (RUSTSEC-2024-0003).
+const MAX_PENDING_RESETS: usize = 20;
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+
+/// How the server behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct GrpcConfig {
+    /// Longest request message.
+    pub max_message_bytes: usize,
+    /// Silence after which a client is asked whether it is there.
+    pub keepalive_interval: Duration,
+    /// How long it may take to answer that.
+    pub keepalive_timeout: Duration,
+    /// RPCs under way at a time, per connection.
+    pub max_concurrent_streams: u32,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+/// All services behind one listener.
+#[derive(Debug, Clone)]
+pub struct Server {
+    routes: Routes,
+    health: Health,
+    config: GrpcConfig,
+    drain: Drain,
+}
+
+/// Starts hyper's tasks through the drain, so that the stop waits for them.
+#[derive(Debug, Clone)]
+struct DrainExecutor(Drain);
+
+// === impl GrpcConfig ===
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 4 << 20,
+            keepalive_interval: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(10),
+            max_concurrent_streams: 1000,
+            reflection: true,
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Puts the services together.
+    ///
+    /// # Errors
+    /// When the descriptor set for reflection is malformed, which a build would have noticed.
+    pub fn new(
+        services: &Services,
+        config: GrpcConfig,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let limit = config.max_message_bytes;
+        let health = Health::new(&[
+            session_service_server::SERVICE_NAME,
+            call_service_server::SERVICE_NAME,
+            job_service_server::SERVICE_NAME,
+            event_service_server::SERVICE_NAME,
+            node_service_server::SERVICE_NAME,
+        ]);
+        let mut routes = Routes::new(HealthServer::new(health.clone()))
+            .add_service(
+                SessionServiceServer::new(services.clone()).max_decoding_message_size(limit),
+            )
+            .add_service(CallServiceServer::new(services.clone()).max_decoding_message_size(limit))
+            .add_service(JobServiceServer::new(services.clone()).max_decoding_message_size(limit))
+            .add_service(EventServiceServer::new(services.clone()).max_decoding_message_size(limit))
+            .add_service(NodeServiceServer::new(services.clone()).max_decoding_message_size(limit));
+        if config.reflection {
+            let builder = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(crate::pb::DESCRIPTOR)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            routes = routes
+                .add_service(builder().build_v1()?)
+                .add_service(builder().build_v1alpha()?);
+        }
+        Ok(Self {
+            routes: routes.prepare(),
+            health,
+            config,
+            drain: services.drain.clone(),
+        })
+    }
+
+    /// The state that `grpc.health.v1` tells.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Accepts connections until the drain stops; then sends GOAWAY on each and returns. RPCs
+    /// under way are tasks of the drain.
+    pub async fn serve(self, listener: TcpListener) {
+        let stopped = self.drain.stopped();
+        tokio::pin!(stopped);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.drain
+                        .spawn(self.clone().serve_connection(stream, peer));
+                }
+                Err(error) => {
+                    warn!(%error, "connection is not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve_connection(self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, %peer, "connection is gone at once");
+            return;
+        }
+        let config = self.config;
+        let mut builder = http2::Builder::new(DrainExecutor(self.drain.clone()));
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(config.keepalive_interval)
+            .keep_alive_timeout(config.keepalive_timeout)
+            .max_concurrent_streams(config.max_concurrent_streams)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .max_send_buf_size(MAX_SEND_BUFFER)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let routes = self.routes;
+        let service = hyper::service::service_fn(move |request| answer(routes.clone(), request));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            biased;
+            result = &mut connection => result,
+            () = self.drain.stopped() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            debug!(%error, %peer, "connection failed");
+        }
+    }
+}
+
+/// Takes the client's deadline out of the headers and lets the routes answer.
+async fn answer(
+    mut routes: Routes,
+    mut request: Request<Incoming>,
+) -> Result<http::Response<tonic::body::Body>, Infallible> {
+    let deadline = deadline::take(request.headers_mut());
+    if let Some(deadline) = deadline {
+        request.extensions_mut().insert(deadline);
+    }
+    routes.call(request).await
+}
+
+impl<F> hyper::rt::Executor<F> for DrainExecutor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
