@@ -36,7 +36,7 @@ pub use api::{ApiCommand, uuid_kill};
 pub use application::{check_application_name, sendmsg_execute, sendmsg_hangup};
 pub use bridge::sendmsg_bridge;
 pub use endpoint::check_endpoint;
-pub use originate::{Leg, OriginateCommand, RefusedField, Strategy, Target};
+pub use originate::{Leg, LegStrategy, OriginateCommand, RefusedField, Target};
 pub use variable::{check_value, check_variable_name, runs_commands, uuid_setvar, uuid_unsetvar};
 
 /// Longest command that is written, in bytes. FreeSWITCH ends a command by force at 10 MiB and

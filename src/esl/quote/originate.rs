@@ -20,7 +20,7 @@ pub struct OriginateCommand {
     /// The legs, one at least.
     pub legs: Vec<Leg>,
     /// How several legs are tried.
-    pub strategy: Strategy,
+    pub strategy: LegStrategy,
     /// Variables of every leg.
     pub variables: Vec<(String, String)>,
     /// Name that the called party sees.
@@ -48,7 +48,7 @@ pub struct Leg {
 
 /// How the legs of an originate are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
+pub enum LegStrategy {
     /// One after the other, until one answers: `|`.
     Failover,
     /// All at once; the first that answers wins: `,`.
@@ -146,7 +146,7 @@ impl OriginateCommand {
         let mut text = String::new();
         for (at, leg) in self.legs.iter().enumerate() {
             if at > 0 {
-                text.push(if self.strategy == Strategy::Forked {
+                text.push(if self.strategy == LegStrategy::Forked {
                     ','
                 } else {
                     '|'
@@ -190,6 +190,13 @@ impl Target {
                 let text =
                     escape_planned(arguments).map_err(|e| refused("application.arguments", e))?;
                 if text.contains(')') {
+                    // `m:X:` at the start would choose another separator (`inline_dialplan_hunt`)
+                    if name == "m" {
+                        return Err(refused(
+                            "application.name",
+                            Unquotable::ApplicationName('m'),
+                        ));
+                    }
                     let planned = escape(&format!("{name}:{text}"), Pass::At(','));
                     return Ok(format!("{} inline", escape(&planned, Pass::Blank)));
                 }

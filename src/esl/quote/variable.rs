@@ -11,24 +11,24 @@ const MAX_VARIABLES: usize = 1000;
 /// Separator of variables inside `[...]` (`UNQUOTED_ESC_COMMA` in `switch_ivr_originate.c`).
 const LEG_SEPARATOR: char = '\u{2}';
 
-/// Names whose value FreeSWITCH runs as an application or an api by itself
-/// (`switch_channel_execute_on`, `switch_channel_api_on` and the hooks in `switch_types.h`).
-const HOOK_PREFIXES: [&str; 4] = ["execute_on_", "api_on_", "bridge_pre_execute_", "fail_on_"];
-const HOOKS: [&str; 6] = [
-    "api_hangup_hook",
-    "api_reporting_hook",
-    "api_after_bridge",
-    "exec_after_bridge_app",
-    "exec_after_bridge_arg",
-    "transfer_after_bridge",
+/// Starts of the names whose value FreeSWITCH runs as an application or an api by itself
+/// (`switch_channel_execute_on` and `switch_channel_api_on` in `switch_channel.c`, `api_hook` in
+/// `switch_core_state_machine.c`, the names in `switch_types.h`).
+const HOOK_PREFIXES: [&str; 6] = [
+    "execute_on_",
+    "api_",
+    "exec_after_bridge_",
+    "bridge_pre_execute_",
+    "record_post_process_exec_",
+    "session_in_hangup_hook",
 ];
 
-/// Whether FreeSWITCH itself acts on the value of this variable, which needs no `${`: with
+/// Whether FreeSWITCH is known to act on the value of this variable, which needs no `${`: with
 /// `api_on_answer=system id` an originate runs a shell. Not refused here, for call flows are made
 /// of it; a right of its own, like that for raw apis, should stand before it.
 pub fn runs_commands(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    HOOK_PREFIXES.iter().any(|p| lower.starts_with(p)) || HOOKS.contains(&lower.as_str())
+    HOOK_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
 }
 
 /// Refuses names that FreeSWITCH cannot keep or that would spoil its events.
