@@ -25,8 +25,20 @@ mod variable;
 
 #[cfg(test)]
 mod corpus;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "an oracle must panic"
+)]
 mod model;
+#[cfg(any(test, fuzzing))]
+#[expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fuzz target must panic"
+)]
+pub mod survival;
 #[cfg(test)]
 mod tests;
 
