@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Control;
 use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
-use crate::esl::quote::{Leg, OriginateCommand, Strategy, Target};
+use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::{Node, Selector};
 use crate::jobs::JobSpec;
 use crate::tracker::{Labels, Session, Watch, WatchLost};
@@ -38,7 +38,7 @@ pub struct Originate {
     /// Dial strings, one each.
     pub endpoints: Vec<String>,
     /// How several are tried.
-    pub strategy: Strategy,
+    pub strategy: LegStrategy,
     /// Channel variables.
     pub variables: Vec<(String, String)>,
     /// Name that the called party sees.

@@ -11,7 +11,7 @@ use super::status::status;
 use super::{Services, deadline};
 use crate::control::{Execute, ExecuteWait, Originate, OriginateWait, Peer};
 use crate::domain::{Failure, HangupCause, SessionId};
-use crate::esl::quote::{Strategy, Target};
+use crate::esl::quote::{LegStrategy, Target};
 use crate::pb::session_service_server::SessionService;
 use crate::pb::{self, bridge_request, originate_request};
 use crate::tracker::Session;
@@ -380,9 +380,9 @@ fn originate(request: pb::OriginateRequest) -> Result<Originate, Failure> {
     };
     let strategy = match pb::OriginateStrategy::try_from(request.strategy) {
         Ok(pb::OriginateStrategy::Unspecified | pb::OriginateStrategy::Failover) => {
-            Strategy::Failover
+            LegStrategy::Failover
         }
-        Ok(pb::OriginateStrategy::Forked) => Strategy::Forked,
+        Ok(pb::OriginateStrategy::Forked) => LegStrategy::Forked,
         Err(_) => return Err(unknown_value("strategy", request.strategy)),
     };
     let wait = match pb::OriginateWait::try_from(request.wait_for) {
