@@ -4,3 +4,4 @@
 
 mod cli;
 mod live_quoting;
+mod sim_conformance;

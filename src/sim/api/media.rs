@@ -1,0 +1,138 @@
+//! Apis that play, record, mute and send digits.
+
+use super::super::apps::media;
+use super::super::channel::Message;
+use super::super::core::World;
+use super::super::names::EventKind;
+
+const NO_CHANNEL: &str = "-ERR No such channel!\n";
+
+/// Runs an api of this family; `None` when it is none of them.
+pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<String> {
+    let (uuid, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let known = world.channels.contains_key(uuid);
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(match name {
+        "uuid_broadcast" => broadcast(world, uuid, rest),
+        "uuid_break" if known => {
+            let channel = world.channels.get_mut(uuid);
+            if let Some(channel) = channel {
+                channel.breaks += 1;
+                if words.first() == Some(&"all") {
+                    channel.inbox.clear();
+                }
+                channel.wake.notify_one();
+            }
+            "+OK\n".to_owned()
+        }
+        "uuid_record" if known => match words.as_slice() {
+            ["start", path, ..] if media::record(world, uuid, path) => "+OK Success\n".to_owned(),
+            ["stop", path, ..] if media::stop_record(world, uuid, path) => {
+                "+OK Success\n".to_owned()
+            }
+            ["stop", ..] => "-ERR Cannot stop record session!\n".to_owned(),
+            ["mask" | "unmask" | "pause" | "resume", ..] => "+OK Success\n".to_owned(),
+            _ => "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
+                .to_owned(),
+        },
+        "uuid_audio" if known => audio(world, uuid, &words),
+        "uuid_displace" if known => displace(world, uuid, &words),
+        "uuid_fileman" if known => "+OK\n".to_owned(),
+        "uuid_send_dtmf" if known => {
+            media::send_digits(world, uuid, rest);
+            format!("+OK {uuid} sent DTMF {rest}.\n")
+        }
+        "uuid_recv_dtmf" if known => {
+            media::receive_digits(world, uuid, rest.split('@').next().unwrap_or_default());
+            format!("+OK {uuid} received DTMF {rest}.\n")
+        }
+        "uuid_media" | "uuid_media_3p" => {
+            let id = if uuid == "off" { rest.trim() } else { uuid };
+            if world.channels.contains_key(id) {
+                "+OK Success\n".to_owned()
+            } else {
+                "-ERR Operation failed\n".to_owned()
+            }
+        }
+        "uuid_break" | "uuid_audio" | "uuid_displace" | "uuid_fileman" | "uuid_send_dtmf"
+        | "uuid_recv_dtmf" => NO_CHANNEL.to_owned(),
+        "uuid_record" => "-ERR Cannot locate session!\n".to_owned(),
+        _ => return None,
+    })
+}
+
+/// `uuid_broadcast <uuid> <app>::<argument>|<path> [aleg|bleg|holdb|both]`.
+fn broadcast(world: &mut World, uuid: &str, rest: &str) -> String {
+    if !world.channels.contains_key(uuid) {
+        return "-ERR No such channel\n".to_owned();
+    }
+    let (what, legs) = match rest.rsplit_once(' ') {
+        Some((what, legs)) if ["aleg", "bleg", "both", "holdb"].contains(&legs) => (what, legs),
+        _ => (rest, "aleg"),
+    };
+    let (app, argument) = what.split_once("::").unwrap_or(("playback", what));
+    let partner = world
+        .channels
+        .get(uuid)
+        .and_then(|channel| channel.partner.clone());
+    let own = (legs != "bleg").then(|| uuid.to_owned());
+    let other = partner.filter(|_| legs == "bleg" || legs == "both");
+    for leg in own.into_iter().chain(other) {
+        if let Some(channel) = world.channels.get_mut(&leg) {
+            channel
+                .inbox
+                .push_back(Message::Execute(app.to_owned(), argument.to_owned()));
+            channel.wake.notify_one();
+        }
+    }
+    "+OK Message sent\n".to_owned()
+}
+
+/// `uuid_audio <uuid> start read|write mute|level <value>`, `uuid_audio <uuid> stop`.
+fn audio(world: &mut World, uuid: &str, words: &[&str]) -> String {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return NO_CHANNEL.to_owned();
+    };
+    match words {
+        ["start", "read" | "write", what @ ("mute" | "level"), ..] => {
+            channel.bugs.push(("audio", (*what).to_owned()));
+            media::bug(world, uuid, EventKind::MediaBugStart, "audio", what);
+        }
+        ["stop", ..] => {
+            let found = channel.bugs.iter().position(|(kind, _)| *kind == "audio");
+            if let Some(at) = found {
+                let (_, what) = channel.bugs.remove(at);
+                media::bug(world, uuid, EventKind::MediaBugStop, "audio", &what);
+            }
+        }
+        _ => return "-USAGE: <uuid> [start [read|write] [mute|level <level>]|stop]\n".to_owned(),
+    }
+    "+OK\n".to_owned()
+}
+
+/// `uuid_displace <uuid> start|stop <path> [<limit>] [mux]`.
+fn displace(world: &mut World, uuid: &str, words: &[&str]) -> String {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return NO_CHANNEL.to_owned();
+    };
+    match words {
+        ["start", path, ..] => {
+            channel.bugs.push(("displace", (*path).to_owned()));
+            media::bug(world, uuid, EventKind::MediaBugStart, "displace", path);
+            "+OK Success\n".to_owned()
+        }
+        ["stop", path, ..] => {
+            let found = channel
+                .bugs
+                .iter()
+                .position(|(kind, target)| *kind == "displace" && target == path);
+            let Some(at) = found else {
+                return "-ERR Cannot stop displace session!\n".to_owned();
+            };
+            channel.bugs.remove(at);
+            media::bug(world, uuid, EventKind::MediaBugStop, "displace", path);
+            "+OK Success\n".to_owned()
+        }
+        _ => "-USAGE: <uuid> [start|stop] <path> [<limit>] [mux]\n".to_owned(),
+    }
+}

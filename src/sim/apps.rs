@@ -1,0 +1,412 @@
+//! Applications: how they are executed, and what wakes one that waits.
+
+pub(super) mod media;
+mod misc;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::channel::{Answer, Message, Running};
+use super::core::Core;
+use super::event::Event;
+use super::names::EventKind;
+use super::{bridge, conference, expand, outbound, tables};
+use crate::domain::{ChannelState, Direction, HangupCause};
+
+/// Applications that need media, and so give an unanswered inbound leg early media.
+const NEED_MEDIA: [&str; 12] = [
+    "playback",
+    "endless_playback",
+    "echo",
+    "conference",
+    "record",
+    "record_session",
+    "speak",
+    "play_and_get_digits",
+    "eavesdrop",
+    "delay_echo",
+    "say",
+    "displace_session",
+];
+
+/// Why a waiting application woke up.
+pub(super) enum Woken {
+    /// The channel has been hung up, or is gone.
+    Down,
+    /// The channel has been put into another state.
+    Moved,
+    /// Somebody broke the application off (`uuid_break`).
+    Broken,
+    /// A command for the session.
+    Message(Message),
+    /// A digit was received.
+    Digit(char),
+    /// The time is over.
+    Timeout,
+}
+
+/// What an application waits for. Made at its start, so that nothing that happens while it runs is
+/// missed.
+pub(super) struct Wait<'a> {
+    core: &'a Arc<Core>,
+    uuid: &'a str,
+    state: ChannelState,
+    breaks: u64,
+    /// Until when.
+    pub(super) until: Option<Instant>,
+    /// Whether commands are taken.
+    pub(super) messages: bool,
+    /// Whether digits are taken.
+    pub(super) digits: bool,
+}
+
+// === impl Wait ===
+
+impl<'a> Wait<'a> {
+    /// Waits without end, taking commands.
+    pub(super) fn new(core: &'a Arc<Core>, uuid: &'a str) -> Self {
+        let world = core.world();
+        let (state, breaks) = world
+            .channels
+            .get(uuid)
+            .map_or((ChannelState::None, 0), |channel| {
+                (channel.running, channel.breaks)
+            });
+        Self {
+            core,
+            uuid,
+            state,
+            breaks,
+            until: None,
+            messages: true,
+            digits: false,
+        }
+    }
+
+    /// Waits this long at most.
+    pub(super) fn for_at_most(mut self, span: Duration) -> Self {
+        self.until = Some(Instant::now() + span);
+        self
+    }
+
+    /// Waits for the next thing that concerns the application.
+    pub(super) async fn next(&self) -> Woken {
+        loop {
+            let wake = {
+                let mut world = self.core.world();
+                let Some(channel) = world.channels.get_mut(self.uuid) else {
+                    return Woken::Down;
+                };
+                if channel.is_down() {
+                    return Woken::Down;
+                }
+                if channel.state != self.state {
+                    return Woken::Moved;
+                }
+                if channel.breaks != self.breaks {
+                    return Woken::Broken;
+                }
+                if let Some(message) = self.messages.then(|| channel.inbox.pop_front()).flatten() {
+                    return Woken::Message(message);
+                }
+                if let Some(digit) = self.digits.then(|| channel.digits.pop_front()).flatten() {
+                    return Woken::Digit(digit);
+                }
+                Arc::clone(&channel.wake)
+            };
+            match self.until {
+                None => wake.notified().await,
+                Some(until) => {
+                    if tokio::time::timeout_at(until, wake.notified())
+                        .await
+                        .is_err()
+                    {
+                        return Woken::Timeout;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits to the end of the time or of the application, carrying out commands meanwhile.
+    pub(super) async fn out(&self) -> Woken {
+        loop {
+            match self.next().await {
+                Woken::Message(message) => perform(self.core, self.uuid, message).await,
+                woken => return woken,
+            }
+        }
+    }
+}
+
+/// Runs the applications of the channel's extension one after the other, then hangs up
+/// (`switch_core_standard_on_execute` in `switch_core_state_machine.c`).
+pub(super) async fn run_extension(core: &Arc<Core>, uuid: &str) {
+    loop {
+        let next = {
+            let mut world = core.world();
+            let Some(channel) = world.channels.get_mut(uuid) else {
+                return;
+            };
+            if channel.state != ChannelState::Execute {
+                return;
+            }
+            channel.extension.pop_front()
+        };
+        let Some((name, argument)) = next else { break };
+        execute(core, uuid, &name, &argument, None).await;
+    }
+    core.world().hangup(uuid, HangupCause::NormalClearing);
+}
+
+/// Carries out one message that waits for the session.
+pub(super) async fn take_message(core: &Arc<Core>, uuid: &str) {
+    let message = core
+        .world()
+        .channels
+        .get_mut(uuid)
+        .and_then(|channel| channel.inbox.pop_front());
+    if let Some(message) = message {
+        perform(core, uuid, message).await;
+    }
+}
+
+/// Stays parked (`switch_ivr_park` in `switch_ivr.c`).
+pub(super) async fn park(core: &Arc<Core>, uuid: &str) {
+    core.world().fire_channel(uuid, EventKind::Park);
+    let wait = Wait::new(core, uuid);
+    loop {
+        match wait.next().await {
+            Woken::Message(message) => perform(core, uuid, message).await,
+            Woken::Digit(_) => {}
+            // `uuid_break` does not end a park.
+            Woken::Broken => {
+                return Box::pin(park_again(core, uuid)).await;
+            }
+            Woken::Down | Woken::Moved | Woken::Timeout => break,
+        }
+    }
+    core.world().fire_channel(uuid, EventKind::Unpark);
+}
+
+/// Goes on waiting after a break, without saying so.
+async fn park_again(core: &Arc<Core>, uuid: &str) {
+    loop {
+        let wait = Wait::new(core, uuid);
+        match wait.out().await {
+            Woken::Broken => {}
+            _ => break,
+        }
+    }
+    core.world().fire_channel(uuid, EventKind::Unpark);
+}
+
+/// Carries out a command for the session (`switch_ivr_parse_event` in `switch_ivr.c`), and says so
+/// with `PRIVATE_COMMAND`.
+pub(super) fn perform<'a>(
+    core: &'a Arc<Core>,
+    uuid: &'a str,
+    message: Message,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
+        let command = match message {
+            Message::Execute(name, argument) => {
+                execute_loop(core, uuid, &name, &argument, None, 1).await;
+                let command = [("call-command", "execute"), ("execute-app-name", &name)];
+                let mut headers: Vec<_> = command
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into();
+                if !argument.is_empty() {
+                    headers.push(("execute-app-arg".to_owned(), argument));
+                }
+                return fire_private(core, uuid, &headers, None);
+            }
+            Message::Command(command) => command,
+        };
+        let header = |name: &str| command.header(name);
+        match header("call-command")
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "execute" => {
+                if let Some(name) = header("execute-app-name") {
+                    let body = command.body.as_ref().filter(|_| {
+                        header("content-type")
+                            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/plain"))
+                    });
+                    let body = body.map(|body| String::from_utf8_lossy(body).into_owned());
+                    let argument = header("execute-app-arg")
+                        .filter(|argument| !argument.is_empty())
+                        .map(str::to_owned)
+                        .or(body)
+                        .unwrap_or_default();
+                    let loops = header("loops")
+                        .and_then(|text| text.trim().parse().ok())
+                        .unwrap_or(1);
+                    let id = header("event-uuid");
+                    execute_loop(core, uuid, name, &argument, id, loops).await;
+                }
+            }
+            "hangup" => {
+                let cause = header("hangup-cause").map(|name| name.parse().ok());
+                let cause = cause.flatten().unwrap_or(HangupCause::NormalClearing);
+                core.world().hangup(uuid, cause);
+            }
+            _ => {}
+        }
+        let mut headers = vec![("Command".to_owned(), command.line.clone())];
+        headers.extend(command.headers.iter().cloned());
+        fire_private(core, uuid, &headers, command.body.clone());
+    })
+}
+
+fn fire_private(core: &Arc<Core>, uuid: &str, headers: &[(String, String)], body: Option<Vec<u8>>) {
+    let mut world = core.world();
+    let Some(channel) = world.channels.get(uuid) else {
+        return;
+    };
+    let mut event = Event::new(EventKind::PrivateCommand);
+    for (name, value) in headers {
+        // A body's own length is counted when the event is rendered.
+        if !name.eq_ignore_ascii_case("content-length") {
+            event.add(name.clone(), value.clone());
+        }
+    }
+    channel.write(&mut event);
+    event.body = body;
+    world.fire(event);
+}
+
+async fn execute_loop(
+    core: &Arc<Core>,
+    uuid: &str,
+    name: &str,
+    argument: &str,
+    id: Option<&str>,
+    loops: i32,
+) {
+    let mut round = 0;
+    while round < loops || loops < 0 {
+        round += 1;
+        if let Some(channel) = core.world().channels.get_mut(uuid) {
+            channel.vars.set("current_loop", round.to_string());
+            channel.vars.set("total_loops", loops.to_string());
+        }
+        let began = Instant::now();
+        let went_on = execute(core, uuid, name, argument, id).await;
+        // An application that ends within half a second is not repeated.
+        if !went_on || began.elapsed() < Duration::from_millis(500) {
+            break;
+        }
+    }
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        channel.vars.set("current_loop", "");
+        channel.vars.set("total_loops", "");
+    }
+}
+
+/// Executes an application (`switch_core_session_execute_application` and `_exec` in
+/// `switch_core_session.c`). One that does not exist hangs the channel up. Says whether the
+/// channel is still there to go on with.
+pub(super) fn execute<'a>(
+    core: &'a Arc<Core>,
+    uuid: &'a str,
+    name: &'a str,
+    argument: &'a str,
+    id: Option<&'a str>,
+) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+    Box::pin(async move {
+        let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let argument = {
+            let mut world = core.world();
+            let Some(channel) = world.channels.get(uuid) else {
+                return false;
+            };
+            if channel.is_down() {
+                return false;
+            }
+            if !tables::is_application(name) {
+                world.hangup(uuid, HangupCause::DestinationOutOfOrder);
+                return false;
+            }
+            let early =
+                channel.direction == Direction::Inbound && channel.answer == Answer::Ringing;
+            if early && NEED_MEDIA.contains(&name) {
+                world.pre_answer_local(uuid);
+            }
+            let argument = expand::channel(&mut world, uuid, argument);
+            let Some(channel) = world.channels.get_mut(uuid) else {
+                return false;
+            };
+            channel.vars.set("current_application", name);
+            channel
+                .vars
+                .set("current_application_data", argument.as_str());
+            channel.vars.set("current_application_response", "");
+            channel.stack.push(Running {
+                name: name.to_owned(),
+                data: argument.clone(),
+            });
+            world.fire_channel_with(uuid, EventKind::Execute, |event| {
+                event.add("Application", name);
+                event.add_some("Application-Data", &argument);
+                event.add("Application-UUID", id.as_str());
+            });
+            world.list(uuid);
+            argument
+        };
+        run(core, uuid, name, &argument).await;
+        let mut world = core.world();
+        let Some(channel) = world.channels.get_mut(uuid) else {
+            return false;
+        };
+        channel.stack.pop();
+        let response = channel
+            .vars
+            .get("current_application_response")
+            .unwrap_or("_none_")
+            .to_owned();
+        world.fire_channel_with(uuid, EventKind::ExecuteComplete, |event| {
+            event.add("Application", name);
+            event.add_some("Application-Data", &argument);
+            event.add("Application-Response", response);
+            event.add("Application-UUID", id);
+        });
+        world.list(uuid);
+        world
+            .channels
+            .get(uuid)
+            .is_some_and(|channel| !channel.is_down())
+    })
+}
+
+async fn run(core: &Arc<Core>, uuid: &str, name: &str, argument: &str) {
+    match name {
+        "answer" => core.world().answer_local(uuid),
+        "pre_answer" => core.world().pre_answer_local(uuid),
+        "ring_ready" => core.world().ring_local(uuid),
+        "park" => park(core, uuid).await,
+        "echo" | "delay_echo" | "hold" | "park_state" => drop(Wait::new(core, uuid).out().await),
+        "sleep" => {
+            let span = Duration::from_millis(argument.trim().parse().unwrap_or(0));
+            Wait::new(core, uuid).for_at_most(span).out().await;
+        }
+        "playback" => media::playback(core, uuid, argument, false).await,
+        "endless_playback" => media::playback(core, uuid, argument, true).await,
+        "play_and_get_digits" => media::play_and_get_digits(core, uuid, argument).await,
+        "speak" => media::speak(core, uuid),
+        "record_session" => drop(media::record(&mut core.world(), uuid, argument)),
+        "stop_record_session" => drop(media::stop_record(&mut core.world(), uuid, argument)),
+        "bridge" => bridge::application(core, uuid, argument).await,
+        "conference" => conference::join(core, uuid, argument).await,
+        "socket" => outbound::run(core, uuid, argument).await,
+        "eavesdrop" => bridge::eavesdrop(core, uuid, argument).await,
+        "att_xfer" => bridge::attended_transfer(core, uuid, argument).await,
+        _ => misc::run(&mut core.world(), uuid, name, argument),
+    }
+}

@@ -1,0 +1,290 @@
+//! Applications that play, record and collect digits; no sound is made, only the events are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::channel::{Channel, Endpoint};
+use super::super::core::{Core, World};
+use super::super::names::EventKind;
+use super::{Wait, Woken};
+
+/// Plays one file or several (`switch_ivr_play_file` in `switch_ivr_play_say.c`).
+pub(super) async fn playback(core: &Arc<Core>, uuid: &str, argument: &str, endless: bool) {
+    let delimiter = {
+        let world = core.world();
+        let channel = world.channels.get(uuid);
+        channel.and_then(|one| {
+            one.vars
+                .get("playback_delimiter")
+                .and_then(|text| text.chars().next())
+        })
+    };
+    let files: Vec<&str> = match delimiter {
+        Some(delimiter) => argument.split(delimiter).collect(),
+        None => vec![argument],
+    };
+    let mut response = "FILE PLAYED";
+    'all: loop {
+        for file in &files {
+            match play(core, uuid, file).await {
+                Played::Done => {}
+                Played::Missing => {
+                    response = "FILE NOT FOUND";
+                    break 'all;
+                }
+                Played::Broken => break 'all,
+                Played::Down => {
+                    response = "PLAYBACK ERROR";
+                    break 'all;
+                }
+            }
+        }
+        if !endless {
+            break;
+        }
+    }
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        channel.vars.set("current_application_response", response);
+    }
+}
+
+enum Played {
+    Done,
+    Broken,
+    Missing,
+    Down,
+}
+
+async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
+    let Some((kind, span)) = length(file) else {
+        return Played::Missing;
+    };
+    core.world()
+        .fire_channel_with(uuid, EventKind::PlaybackStart, |event| {
+            event.add("Playback-File-Type", kind);
+            event.add("Playback-File-Path", file);
+        });
+    let woken = Wait::new(core, uuid).for_at_most(span).out().await;
+    let mut world = core.world();
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return Played::Down;
+    };
+    let milliseconds = span.as_millis();
+    for (name, value) in [
+        ("playback_last_offset_pos", milliseconds * 8),
+        ("playback_seconds", milliseconds / 1000),
+        ("playback_ms", milliseconds),
+        ("playback_samples", milliseconds * 8),
+    ] {
+        channel.vars.set(name, value.to_string());
+    }
+    let done = matches!(woken, Woken::Timeout);
+    world.fire_channel_with(uuid, EventKind::PlaybackStop, |event| {
+        event.add("Playback-File-Type", kind);
+        event.add("Playback-File-Path", file);
+        event.add("Playback-Status", if done { "done" } else { "break" });
+    });
+    match woken {
+        Woken::Timeout => Played::Done,
+        Woken::Down => Played::Down,
+        _ => Played::Broken,
+    }
+}
+
+/// Kind of a file and how long it plays; `None` when there is no such file. A file on disk is
+/// taken to exist when its path is absolute.
+fn length(file: &str) -> Option<(&'static str, Duration)> {
+    // Media moves in frames of 20 ms; a tone ends with its last whole one.
+    let frames = |milliseconds: u64| Duration::from_millis(milliseconds.saturating_sub(19));
+    if let Some(tones) = file.strip_prefix("tone_stream://") {
+        let loops = tones
+            .split(';')
+            .find_map(|part| {
+                part.trim()
+                    .strip_prefix("L=")
+                    .or(part.trim().strip_prefix("loops="))
+            })
+            .and_then(|text| text.parse::<u64>().ok())
+            .unwrap_or(1);
+        let one: u64 = tones
+            .split("%(")
+            .skip(1)
+            .map(|part| {
+                part.split([',', ')'])
+                    .take(2)
+                    .filter_map(|n| n.trim().parse::<u64>().ok())
+                    .sum::<u64>()
+            })
+            .sum();
+        return Some(("tone_stream", frames(one * loops)));
+    }
+    if let Some(rest) = file.strip_prefix("silence_stream://") {
+        let milliseconds = rest
+            .split(',')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0);
+        return Some(("silence_stream", frames(milliseconds)));
+    }
+    file.starts_with('/')
+        .then_some(("file", Duration::from_secs(2)))
+}
+
+/// `play_and_get_digits <min> <max> <tries> <timeout> <terminators> <file> <invalid> <var> <regex>`.
+pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: &str) {
+    let parts = super::super::quoting::separate(argument, ' ', 11);
+    let part = |index: usize| parts.get(index).map(String::as_str).unwrap_or_default();
+    let number = |index: usize, default: u64| part(index).parse().unwrap_or(default);
+    let (min, max, tries, timeout) = (number(0, 1), number(1, 1), number(2, 1), number(3, 5000));
+    let (terminators, prompt, invalid, variable) = (part(4), part(5), part(6), part(7));
+    for _ in 0..tries.max(1) {
+        match play(core, uuid, prompt).await {
+            Played::Down => return,
+            Played::Done | Played::Broken | Played::Missing => {}
+        }
+        let mut digits = String::new();
+        let mut ended = false;
+        while digits.len() < usize::try_from(max).unwrap_or(usize::MAX) && !ended {
+            let mut wait = Wait::new(core, uuid).for_at_most(Duration::from_millis(timeout));
+            wait.digits = true;
+            loop {
+                match wait.next().await {
+                    Woken::Digit(digit) if terminators.contains(digit) => ended = true,
+                    Woken::Digit(digit) => digits.push(digit),
+                    Woken::Message(message) => {
+                        super::perform(core, uuid, message).await;
+                        continue;
+                    }
+                    Woken::Timeout | Woken::Broken => ended = true,
+                    Woken::Down | Woken::Moved => return,
+                }
+                break;
+            }
+        }
+        if digits.len() >= usize::try_from(min).unwrap_or(0) && !digits.is_empty() {
+            if let Some(channel) = core.world().channels.get_mut(uuid) {
+                if !variable.is_empty() {
+                    channel.vars.set(variable, digits);
+                }
+                channel.vars.set("read_result", "success");
+            }
+            return;
+        }
+        if let Played::Down = play(core, uuid, invalid).await {
+            return;
+        }
+    }
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        channel.vars.set("read_result", "failure");
+    }
+}
+
+/// No speech engine is loaded.
+pub(super) fn speak(core: &Arc<Core>, uuid: &str) {
+    let _ = (core, uuid);
+}
+
+/// Begins a recording (`switch_ivr_record_session` in `switch_ivr_async.c`).
+pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str) -> bool {
+    let path = path.split(['+', ' ']).next().unwrap_or_default().to_owned();
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return false;
+    };
+    channel.bugs.push(("session_record", path.clone()));
+    world.fire_channel_with(uuid, EventKind::RecordStart, |event| {
+        event.add("Record-File-Path", path.as_str());
+    });
+    bug(
+        world,
+        uuid,
+        EventKind::MediaBugStart,
+        "session_record",
+        &path,
+    );
+    true
+}
+
+/// Ends a recording, or `all`.
+pub(in super::super) fn stop_record(world: &mut World, uuid: &str, path: &str) -> bool {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return false;
+    };
+    let is_it = |(kind, target): &(&str, String)| {
+        *kind == "session_record" && (path == "all" || target == path)
+    };
+    let stopped: Vec<_> = channel
+        .bugs
+        .iter()
+        .filter(|bug| is_it(bug))
+        .map(|bug| bug.1.clone())
+        .collect();
+    channel.bugs.retain(|bug| !is_it(bug));
+    for path in &stopped {
+        if let Some(channel) = world.channels.get_mut(uuid) {
+            recorded(channel);
+        }
+        world.fire_channel_with(uuid, EventKind::RecordStop, |event| {
+            event.add("Record-File-Path", path.as_str());
+            event.add("Record-Completion-Cause", "success-maxtime");
+        });
+        bug(world, uuid, EventKind::MediaBugStop, "session_record", path);
+    }
+    !stopped.is_empty()
+}
+
+fn recorded(channel: &mut Channel) {
+    for (name, value) in [
+        ("record_file_size", "5804"),
+        ("record_samples", "2880"),
+        ("record_seconds", "0"),
+        ("record_ms", "360"),
+        ("record_completion_cause", "success-maxtime"),
+    ] {
+        channel.vars.set(name, value);
+    }
+}
+
+/// `MEDIA_BUG_START` or `_STOP`.
+pub(in super::super) fn bug(
+    world: &mut World,
+    uuid: &str,
+    kind: EventKind,
+    function: &str,
+    target: &str,
+) {
+    world.fire_channel_with(uuid, kind, |event| {
+        event.add("Media-Bug-Function", function);
+        event.add("Media-Bug-Target", target);
+    });
+}
+
+/// Sends digits to a leg's far end, which receives them.
+pub(in super::super) fn send_digits(world: &mut World, uuid: &str, digits: &str) {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return;
+    };
+    let (far, sip) = (channel.far.clone(), channel.endpoint == Endpoint::Sofia);
+    if sip {
+        channel.vars.set("last_dtmf_duration", "1400");
+    }
+    let keys = digits.split('@').next().unwrap_or_default().to_owned();
+    if let Some(far) = far {
+        receive_digits(world, &far, &keys);
+    }
+}
+
+/// A leg receives digits: `DTMF`, and whoever reads digits gets them.
+pub(in super::super) fn receive_digits(world: &mut World, uuid: &str, keys: &str) {
+    for key in keys.chars() {
+        let Some(channel) = world.channels.get_mut(uuid) else {
+            return;
+        };
+        channel.digits.push_back(key);
+        channel.wake.notify_one();
+        world.fire_channel_with(uuid, EventKind::Dtmf, |event| {
+            event.add("DTMF-Digit", key.to_string());
+            event.add("DTMF-Duration", "1400");
+            event.add("DTMF-Source", "RTP");
+        });
+    }
+}

@@ -1,0 +1,380 @@
+//! Two channels that talk to each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apps::{self, Wait, Woken};
+use super::channel::Answer;
+use super::core::{Core, World};
+use super::legs::Caller;
+use super::names::EventKind;
+use super::{originate, transfer};
+use crate::domain::{ChannelState, HangupCause};
+
+/// How long a dialplan's bridge waits for an answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A channel's part in a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It began the bridge and runs it.
+    First,
+    /// It exchanges media.
+    Second,
+}
+
+/// `uuid_bridge` (`switch_ivr_uuid_bridge` in `switch_ivr_bridge.c`): both legs leave what they
+/// do, and meet.
+pub(super) fn connect(world: &mut World, first: &str, second: &str) -> Result<(), &'static str> {
+    for uuid in [first, second] {
+        match world.channels.get(uuid) {
+            Some(channel) if channel.is_down() => return Err("channel is hung up"),
+            Some(channel) if channel.answer < Answer::Early => return Err("has no media"),
+            Some(_) => {}
+            None => return Err("no such channel"),
+        }
+    }
+    let now = world.now();
+    for uuid in [first, second] {
+        forget(world, uuid);
+    }
+    for (uuid, other, part, kind) in [
+        (first, second, Part::First, "originatee"),
+        (second, first, Part::Second, "originator"),
+    ] {
+        let Some(theirs) = world.channels.get(other) else {
+            continue;
+        };
+        let (profile, name) = (theirs.profile.clone(), theirs.name.clone());
+        let source = format!(
+            "{}:{}:uuid_br:{other}",
+            now / 1_000_000,
+            uuid::Uuid::new_v4()
+        );
+        transfer::new_profile(world, uuid, now);
+        let Some(channel) = world.channels.get_mut(uuid) else {
+            continue;
+        };
+        channel.partner = Some(other.to_owned());
+        channel.part = Some(part);
+        channel.met = false;
+        if part == Part::First {
+            channel.vars.set("uuid_bridge", other);
+        }
+        channel.vars.set("bridge_channel", name);
+        channel.vars.set("bridge_uuid", other);
+        channel.vars.set("signal_bond", other);
+        transfer::push_history(channel, &source);
+        channel.vars.set("transfer_source", source.as_str());
+        if let Some(own) = &mut channel.profile {
+            own.transfer_source = source;
+            let (number, name, caller) = (
+                own.destination_number.clone(),
+                own.caller_id_name.clone(),
+                own.caller_id_number.clone(),
+            );
+            if part == Part::First {
+                own.logical_direction = crate::domain::Direction::Inbound;
+            }
+            channel.vars.set("original_destination_number", number);
+            channel.vars.set("original_caller_id_name", name);
+            channel.vars.set("original_caller_id_number", caller);
+        }
+        channel.other = profile.map(|profile| (kind, profile));
+    }
+    for uuid in [second, first] {
+        world.set_state(uuid, ChannelState::Hibernate);
+    }
+    Ok(())
+}
+
+/// A leg on its way into a bridge sleeps for a moment, then is reset.
+pub(super) fn sleeping(world: &mut World, uuid: &str) {
+    if world
+        .channels
+        .get(uuid)
+        .is_some_and(|channel| channel.part.is_some())
+    {
+        world.set_state(uuid, ChannelState::Reset);
+    }
+}
+
+/// It has been reset and waits for the other.
+pub(super) fn reset(world: &mut World, uuid: &str) {
+    if world
+        .channels
+        .get(uuid)
+        .is_some_and(|channel| channel.part.is_some())
+    {
+        world.set_state(uuid, ChannelState::SoftExecute);
+    }
+}
+
+/// Stays in the bridge; the later of the two legs to come makes it.
+pub(super) async fn stay(core: &Arc<Core>, uuid: &str) {
+    meet(&mut core.world(), uuid);
+    Wait::new(core, uuid).out().await;
+}
+
+fn meet(world: &mut World, uuid: &str) {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return;
+    };
+    channel.met = true;
+    let (Some(partner), Some(part)) = (channel.partner.clone(), channel.part) else {
+        return;
+    };
+    if !world.channels.get(&partner).is_some_and(|other| other.met) {
+        return;
+    }
+    let (first, second) = match part {
+        Part::First => (uuid, partner.as_str()),
+        Part::Second => (partner.as_str(), uuid),
+    };
+    for (leg, other) in [(first, second), (second, first)] {
+        if let Some(channel) = world.channels.get_mut(leg) {
+            channel.vars.set("uuid_bridge", "");
+        }
+        world.fire_channel_with(leg, EventKind::Execute, |event| {
+            event.add("Application", "uuid_bridge");
+            event.add("Application-Data", other);
+        });
+    }
+    bridged(world, first, second);
+}
+
+/// The two are bridged: says so, and each learns of the other.
+fn bridged(world: &mut World, first: &str, second: &str) {
+    let now = world.now();
+    for uuid in [first, second] {
+        if let Some(times) = world
+            .channels
+            .get_mut(uuid)
+            .and_then(|channel| channel.times())
+        {
+            times.bridged = now;
+        }
+    }
+    world.fire_channel_with(first, EventKind::Bridge, |event| {
+        event.add("Bridge-A-Unique-ID", first);
+        event.add("Bridge-B-Unique-ID", second);
+    });
+    world.set_state(second, ChannelState::ExchangeMedia);
+    tell(world, first);
+    world.list(first);
+    world.list(second);
+}
+
+/// `CALL_UPDATE`: a bridged leg is told who it talks to.
+pub(super) fn tell(world: &mut World, uuid: &str) {
+    let Some(channel) = world.channels.get(uuid) else {
+        return;
+    };
+    let Some(partner) = channel.partner.clone() else {
+        return;
+    };
+    let Some(profile) = world
+        .channels
+        .get(&partner)
+        .and_then(|other| other.profile.as_ref())
+    else {
+        return;
+    };
+    let (name, number) = (
+        profile.callee_id_name.clone(),
+        profile.callee_id_number.clone(),
+    );
+    let name = if name.is_empty() {
+        number.clone()
+    } else {
+        name
+    };
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        channel.vars.set("bridge_to", partner.as_str());
+        channel.vars.set("last_bridge_to", partner.as_str());
+        channel.vars.set("last_sent_callee_id_name", name.as_str());
+        channel
+            .vars
+            .set("last_sent_callee_id_number", number.as_str());
+    }
+    world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
+        event.add("Direction", "SEND");
+        event.add("Sent-Callee-ID-Name", name);
+        event.add("Sent-Callee-ID-Number", number);
+        event.add("Bridged-To", partner);
+    });
+}
+
+/// A leg leaves its bridge without hanging up: both are free again.
+pub(super) fn forget(world: &mut World, uuid: &str) -> Option<String> {
+    let channel = world.channels.get_mut(uuid)?;
+    let partner = channel.partner.take()?;
+    let part = channel.part.take();
+    if let Some(other) = world.channels.get_mut(&partner) {
+        other.partner = None;
+        other.part = None;
+    }
+    let (first, second) = match part {
+        Some(Part::Second) => (partner.as_str(), uuid),
+        _ => (uuid, partner.as_str()),
+    };
+    for leg in [first, second] {
+        if let Some(channel) = world.channels.get_mut(leg) {
+            channel.vars.set("bridge_to", "");
+            channel.vars.set("signal_bond", "");
+            channel.other = None;
+            channel.met = false;
+        }
+    }
+    world.fire_channel_with(first, EventKind::Unbridge, |event| {
+        event.add("Bridge-A-Unique-ID", first);
+        event.add("Bridge-B-Unique-ID", second);
+    });
+    world.list(first);
+    world.list(second);
+    Some(partner)
+}
+
+/// A bridged leg has been hung up: its partner is unbridged and hung up too, or goes on with what
+/// its dialplan says.
+pub(super) fn let_go(world: &mut World, uuid: &str) {
+    let part = world.channels.get(uuid).and_then(|channel| channel.part);
+    let Some(partner) = forget(world, uuid) else {
+        return;
+    };
+    let Some(other) = world.channels.get_mut(&partner) else {
+        return;
+    };
+    // The leg that runs the bridge as an application goes on behind it.
+    if part == Some(Part::Second) && other.running == ChannelState::Execute {
+        other.breaks += 1;
+        other.wake.notify_one();
+    } else {
+        world.hangup(&partner, HangupCause::NormalClearing);
+    }
+}
+
+/// The application `bridge`: calls, then talks.
+pub(super) async fn application(core: &Arc<Core>, uuid: &str, dial_string: &str) {
+    let caller = {
+        let world = core.world();
+        let profile = world
+            .channels
+            .get(uuid)
+            .and_then(|channel| channel.profile.clone());
+        let Some(profile) = profile else { return };
+        Caller {
+            name: profile.caller_id_name,
+            number: profile.caller_id_number,
+            channel: Some(uuid.to_owned()),
+        }
+    };
+    let calling = originate::originate(core, dial_string, &caller, TIMEOUT);
+    let mut wait = Wait::new(core, uuid);
+    wait.messages = false;
+    let called = tokio::select! {
+        biased;
+        called = calling => called,
+        _gone = wait.next() => return,
+    };
+    match called {
+        Ok(leg) => {
+            connect_called(&mut core.world(), uuid, &leg);
+            Wait::new(core, uuid).out().await;
+        }
+        Err(cause) => {
+            let mut world = core.world();
+            if let Some(channel) = world.channels.get_mut(uuid) {
+                channel.vars.set("originate_disposition", cause.name());
+                channel.vars.set("DIALSTATUS", cause.name());
+            }
+            world.hangup(uuid, cause);
+        }
+    }
+}
+
+/// The called leg is there: the caller gets what it has, and the two are bridged.
+fn connect_called(world: &mut World, uuid: &str, leg: &str) {
+    let early = world
+        .channels
+        .get(leg)
+        .is_some_and(|channel| channel.answer == Answer::Early);
+    if early {
+        world.pre_answer_local(uuid);
+    } else {
+        world.answer_local(uuid);
+    }
+    join(world, uuid, leg);
+}
+
+fn join(world: &mut World, first: &str, second: &str) {
+    let profile_of = |world: &World, uuid: &str| {
+        world
+            .channels
+            .get(uuid)
+            .and_then(|channel| channel.profile.clone())
+    };
+    let (of_first, of_second) = (profile_of(world, first), profile_of(world, second));
+    for (uuid, other, part, kind, profile) in [
+        (first, second, Part::First, "originatee", of_second),
+        (second, first, Part::Second, "originator", of_first),
+    ] {
+        let name = profile
+            .as_ref()
+            .map(|one| one.channel_name.clone())
+            .unwrap_or_default();
+        if let Some(channel) = world.channels.get_mut(uuid) {
+            channel.partner = Some(other.to_owned());
+            channel.part = Some(part);
+            channel.other = profile.map(|profile| (kind, profile));
+            channel.vars.set("bridge_channel", name);
+            channel.vars.set("bridge_uuid", other);
+            channel.vars.set("signal_bond", other);
+        }
+    }
+    bridged(world, first, second);
+}
+
+/// The application `eavesdrop`: listens to another channel.
+pub(super) async fn eavesdrop(core: &Arc<Core>, uuid: &str, target: &str) {
+    {
+        let mut world = core.world();
+        if world.channels.contains_key(target) {
+            apps::media::bug(
+                &mut world,
+                target,
+                EventKind::MediaBugStart,
+                "eavesdrop",
+                uuid,
+            );
+        }
+    }
+    Wait::new(core, uuid).out().await;
+    let mut world = core.world();
+    if world.channels.contains_key(target) {
+        apps::media::bug(
+            &mut world,
+            target,
+            EventKind::MediaBugStop,
+            "eavesdrop",
+            uuid,
+        );
+    }
+}
+
+/// The application `att_xfer`: calls a third party; when the second hangs up, the first and the
+/// third are bridged.
+pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string: &str) {
+    let caller = Caller {
+        number: "0000000000".to_owned(),
+        ..Caller::default()
+    };
+    let Ok(third) = originate::originate(core, dial_string, &caller, TIMEOUT).await else {
+        return;
+    };
+    let woken = Wait::new(core, uuid).out().await;
+    if let Woken::Moved = woken {
+        return;
+    }
+    core.world().hangup(&third, HangupCause::NormalClearing);
+}

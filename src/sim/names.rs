@@ -1,0 +1,219 @@
+//! The event names that FreeSWITCH knows.
+
+macro_rules! event_kinds {
+    ($($variant:ident = $name:literal,)*) => {
+        /// What an event is about (`EVENT_NAMES` in FreeSWITCH's `switch_event.c`, in its order).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum EventKind { $($variant,)* }
+
+        impl EventKind {
+            const ALL_KINDS: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire.
+            pub(super) fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    Custom = "CUSTOM", Clone = "CLONE", Create = "CHANNEL_CREATE", Destroy = "CHANNEL_DESTROY",
+    State = "CHANNEL_STATE", CallState = "CHANNEL_CALLSTATE", Answer = "CHANNEL_ANSWER",
+    Hangup = "CHANNEL_HANGUP", HangupComplete = "CHANNEL_HANGUP_COMPLETE",
+    Execute = "CHANNEL_EXECUTE", ExecuteComplete = "CHANNEL_EXECUTE_COMPLETE",
+    Hold = "CHANNEL_HOLD", Unhold = "CHANNEL_UNHOLD", Bridge = "CHANNEL_BRIDGE",
+    Unbridge = "CHANNEL_UNBRIDGE", Progress = "CHANNEL_PROGRESS",
+    ProgressMedia = "CHANNEL_PROGRESS_MEDIA", Outgoing = "CHANNEL_OUTGOING", Park = "CHANNEL_PARK",
+    Unpark = "CHANNEL_UNPARK", Application = "CHANNEL_APPLICATION",
+    Originate = "CHANNEL_ORIGINATE", Uuid = "CHANNEL_UUID", Api = "API", Log = "LOG",
+    InboundChan = "INBOUND_CHAN", OutboundChan = "OUTBOUND_CHAN", Startup = "STARTUP",
+    Shutdown = "SHUTDOWN", Publish = "PUBLISH", Unpublish = "UNPUBLISH", Talk = "TALK",
+    Notalk = "NOTALK", SessionCrash = "SESSION_CRASH", ModuleLoad = "MODULE_LOAD",
+    ModuleUnload = "MODULE_UNLOAD", Dtmf = "DTMF", Message = "MESSAGE",
+    PresenceIn = "PRESENCE_IN", NotifyIn = "NOTIFY_IN", PresenceOut = "PRESENCE_OUT",
+    PresenceProbe = "PRESENCE_PROBE", MessageWaiting = "MESSAGE_WAITING",
+    MessageQuery = "MESSAGE_QUERY", Roster = "ROSTER", Codec = "CODEC",
+    BackgroundJob = "BACKGROUND_JOB", DetectedSpeech = "DETECTED_SPEECH",
+    DetectedTone = "DETECTED_TONE", PrivateCommand = "PRIVATE_COMMAND", Heartbeat = "HEARTBEAT",
+    Trap = "TRAP", AddSchedule = "ADD_SCHEDULE", DelSchedule = "DEL_SCHEDULE",
+    ExeSchedule = "EXE_SCHEDULE", ReSchedule = "RE_SCHEDULE", ReloadXml = "RELOADXML",
+    Notify = "NOTIFY", PhoneFeature = "PHONE_FEATURE",
+    PhoneFeatureSubscribe = "PHONE_FEATURE_SUBSCRIBE", SendMessage = "SEND_MESSAGE",
+    RecvMessage = "RECV_MESSAGE", RequestParams = "REQUEST_PARAMS", Data = "CHANNEL_DATA",
+    General = "GENERAL", Command = "COMMAND", SessionHeartbeat = "SESSION_HEARTBEAT",
+    ClientDisconnected = "CLIENT_DISCONNECTED", ServerDisconnected = "SERVER_DISCONNECTED",
+    SendInfo = "SEND_INFO", RecvInfo = "RECV_INFO", RecvRtcpMessage = "RECV_RTCP_MESSAGE",
+    SendRtcpMessage = "SEND_RTCP_MESSAGE", CallSecure = "CALL_SECURE", Nat = "NAT",
+    RecordStart = "RECORD_START", RecordStop = "RECORD_STOP", PlaybackStart = "PLAYBACK_START",
+    PlaybackStop = "PLAYBACK_STOP", CallUpdate = "CALL_UPDATE", Failure = "FAILURE",
+    SocketData = "SOCKET_DATA", MediaBugStart = "MEDIA_BUG_START", MediaBugStop = "MEDIA_BUG_STOP",
+    ConferenceDataQuery = "CONFERENCE_DATA_QUERY", ConferenceData = "CONFERENCE_DATA",
+    CallSetupReq = "CALL_SETUP_REQ", CallSetupResult = "CALL_SETUP_RESULT",
+    CallDetail = "CALL_DETAIL", DeviceState = "DEVICE_STATE", Text = "TEXT",
+    ShutdownRequested = "SHUTDOWN_REQUESTED", All = "ALL",
+}
+
+/// A set of event kinds, one bit each; there are fewer than 128.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct KindSet(u128);
+
+// === impl EventKind ===
+
+impl EventKind {
+    /// The kinds that `myevents` brings (`parse_command` in `mod_event_socket.c`).
+    pub(super) const OF_A_CHANNEL: &'static [Self] = &[
+        Self::Answer,
+        Self::Application,
+        Self::Bridge,
+        Self::Create,
+        Self::Data,
+        Self::Destroy,
+        Self::Execute,
+        Self::ExecuteComplete,
+        Self::Hangup,
+        Self::HangupComplete,
+        Self::Originate,
+        Self::Uuid,
+        Self::Outgoing,
+        Self::Park,
+        Self::Progress,
+        Self::ProgressMedia,
+        Self::State,
+        Self::Unbridge,
+        Self::Unpark,
+        Self::DetectedSpeech,
+        Self::Dtmf,
+        Self::Notalk,
+        Self::Talk,
+    ];
+
+    /// The kind with this name in any case (`switch_name_event` in `switch_event.c`).
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let same = |kind: &&Self| kind.name().eq_ignore_ascii_case(name);
+        Self::ALL_KINDS.iter().find(same).copied()
+    }
+
+    /// Whether a channel's event of this kind carries the channel's variables
+    /// (`switch_channel_event_set_extended_data` in `switch_channel.c`).
+    pub(super) fn carries_variables(self) -> bool {
+        use EventKind as K;
+        matches!(
+            self,
+            K::Create
+                | K::Originate
+                | K::Uuid
+                | K::Answer
+                | K::Park
+                | K::Unpark
+                | K::Bridge
+                | K::Unbridge
+                | K::Progress
+                | K::ProgressMedia
+                | K::Hangup
+                | K::HangupComplete
+                | K::RequestParams
+                | K::Data
+                | K::Execute
+                | K::ExecuteComplete
+                | K::Destroy
+                | K::SessionHeartbeat
+                | K::Api
+                | K::RecordStart
+                | K::RecordStop
+                | K::PlaybackStart
+                | K::PlaybackStop
+                | K::CallUpdate
+                | K::MediaBugStart
+                | K::MediaBugStop
+                | K::Hold
+                | K::Unhold
+                | K::Text
+                | K::Custom
+        )
+    }
+
+    /// File and function that fire it, as `Event-Calling-File` and `-Function` say.
+    pub(super) fn origin(self) -> (&'static str, &'static str, &'static str) {
+        use EventKind as K;
+        match self {
+            K::State => (
+                "switch_channel.c",
+                "switch_channel_perform_set_running_state",
+                "2408",
+            ),
+            K::CallState => (
+                "switch_channel.c",
+                "switch_channel_perform_set_callstate",
+                "389",
+            ),
+            K::Answer => (
+                "switch_channel.c",
+                "switch_channel_perform_mark_answered",
+                "3859",
+            ),
+            K::Hangup => ("switch_channel.c", "switch_channel_perform_hangup", "3391"),
+            K::Execute => ("switch_core_session.c", "switch_core_session_exec", "2991"),
+            K::ExecuteComplete => ("switch_core_session.c", "switch_core_session_exec", "3064"),
+            K::Create => (
+                "switch_core_state_machine.c",
+                "switch_core_session_run",
+                "626",
+            ),
+            K::Destroy => (
+                "switch_core_session.c",
+                "switch_core_session_perform_destroy",
+                "1563",
+            ),
+            K::HangupComplete => (
+                "switch_core_state_machine.c",
+                "switch_core_session_reporting_state",
+                "1015",
+            ),
+            K::Park | K::Unpark => ("switch_ivr.c", "switch_ivr_park", "1002"),
+            K::Heartbeat => ("switch_core.c", "send_heartbeat", "95"),
+            K::BackgroundJob => ("mod_event_socket.c", "api_exec", "1572"),
+            K::Api => ("switch_loadable_module.c", "switch_api_execute", "2954"),
+            K::Data => ("mod_commands.c", "uuid_dump_function", "6468"),
+            _ => ("switch_core.c", "simulator", "1"),
+        }
+    }
+}
+
+// === impl KindSet ===
+
+impl KindSet {
+    /// Adds a kind; `ALL` adds every kind.
+    pub(super) fn insert(&mut self, kind: EventKind) {
+        if kind == EventKind::All {
+            self.0 = u128::MAX;
+        } else {
+            self.0 |= 1 << kind as u8;
+        }
+    }
+
+    /// Takes a kind out; `ALL` takes every kind out. Who had asked for all has the rest one by one.
+    pub(super) fn nix(&mut self, kind: EventKind) {
+        if kind == EventKind::All {
+            self.0 = 0;
+        } else {
+            self.0 &= !(1 << kind as u8) & !(1 << EventKind::All as u8);
+        }
+    }
+
+    /// Whether the kind is in the set.
+    pub(super) fn contains(self, kind: EventKind) -> bool {
+        self.0 & (1 << kind as u8) != 0
+    }
+
+    /// The kinds of both.
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether `ALL` was asked for.
+    pub(super) fn is_all(self) -> bool {
+        self.contains(EventKind::All)
+    }
+}

@@ -1,0 +1,284 @@
+//! Connections: one task each, which reads commands, answers them in order and sends events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::command::{self, Answer, Login};
+use super::core::{Core, World};
+use super::fault::LinkFault;
+use super::listener::{Item, Listener};
+use super::wire;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 16 << 10;
+
+/// Bytes of events gathered into one write.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client has gone, or the node stops: nothing more is said.
+    Silent,
+    /// `exit`, a failed login, a listener that lost too much: a disconnect notice is the last word.
+    Notice,
+}
+
+/// One connection.
+struct Connection<S> {
+    core: Arc<Core>,
+    stream: S,
+    key: u64,
+    items: mpsc::Receiver<Item>,
+    closed: CancellationToken,
+    fault: watch::Receiver<LinkFault>,
+    seen: LinkFault,
+    login: Login,
+    input: BytesMut,
+}
+
+/// Accepts connections until the node stops.
+pub(super) async fn serve(core: &Arc<Core>, listener: TcpListener) {
+    let stopped = core.drain.stopped();
+    tokio::pin!(stopped);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopped => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                // Replies are small and waited for; a failure here only makes them slower.
+                let _ = stream.set_nodelay(true);
+                start(core, stream);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Starts the task of a new connection.
+pub(super) fn start<S>(core: &Arc<Core>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let refused = core.link_fault.borrow().refused_until;
+    if refused.is_some_and(|until| until > tokio::time::Instant::now()) {
+        return;
+    }
+    let (core, drain) = (Arc::clone(core), core.drain.clone());
+    let stopped = drain.stopped();
+    drain.spawn(async move {
+        let connection = Connection::new(core, stream, Login::None);
+        tokio::select! {
+            biased;
+            () = stopped => {}
+            () = connection.run() => {}
+        }
+    });
+}
+
+/// Lets a controller at the other end of an outbound socket command a channel.
+pub(super) async fn control(core: &Arc<Core>, stream: TcpStream, uuid: &str, full: bool) {
+    let login = Login::Channel {
+        uuid: uuid.to_owned(),
+        full,
+        linger: None,
+    };
+    Connection::new(Arc::clone(core), stream, login).run().await;
+}
+
+// === impl Connection ===
+
+impl<S> Connection<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    fn new(core: Arc<Core>, stream: S, login: Login) -> Self {
+        let (listener, items) = Listener::new();
+        let closed = listener.closed.clone();
+        let fault = core.link_fault.subscribe();
+        let seen = fault.borrow().clone();
+        let key = core.world().add_listener(listener);
+        Self {
+            core,
+            stream,
+            key,
+            items,
+            closed,
+            fault,
+            seen,
+            login,
+            input: BytesMut::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        if let Ok(End::Notice) = self.talk().await {
+            let notice = World::disconnect_notice();
+            let _ = self.stream.write_all(&notice).await;
+        }
+        let _ = self.stream.shutdown().await;
+    }
+
+    async fn talk(&mut self) -> std::io::Result<End> {
+        if self.core.config.reject_all {
+            let frame = wire::frame("text/rude-rejection", b"Access Denied, go away.\n");
+            self.stream.write_all(&frame).await?;
+            return Ok(End::Silent);
+        }
+        if matches!(self.login, Login::None) {
+            if let Some(end) = self.suffer().await {
+                return Ok(end);
+            }
+            self.send(Bytes::from_static(b"Content-Type: auth/request\n\n"))
+                .await?;
+        }
+        loop {
+            if let Some(end) = self.suffer().await {
+                return Ok(end);
+            }
+            if let Some(command) = wire::take_command(&mut self.input) {
+                if let Some(end) = self.answer(command).await? {
+                    return Ok(end);
+                }
+                continue;
+            }
+            self.input.reserve(READ_BYTES);
+            // Reading into a buffer that stays and taking from a channel lose nothing when dropped.
+            tokio::select! {
+                biased;
+                changed = self.fault.changed() => {
+                    if changed.is_err() {
+                        return Ok(End::Silent);
+                    }
+                }
+                () = self.closed.cancelled() => return Ok(End::Notice),
+                read = self.stream.read_buf(&mut self.input) => {
+                    if read? == 0 {
+                        return Ok(End::Silent);
+                    }
+                }
+                item = self.items.recv() => {
+                    let Some(item) = item else { return Ok(End::Silent) };
+                    self.deliver(item).await?;
+                }
+            }
+        }
+    }
+
+    /// Suffers what the link suffers from, as long as it lasts.
+    async fn suffer(&mut self) -> Option<End> {
+        loop {
+            let now = self.fault.borrow_and_update().clone();
+            if now.dropped != self.seen.dropped {
+                return Some(End::Silent);
+            }
+            let cut_before = self.seen.cuts;
+            self.seen = LinkFault {
+                cuts: cut_before,
+                ..now.clone()
+            };
+            let until = now
+                .stalled_until
+                .filter(|until| *until > tokio::time::Instant::now());
+            match (now.half_open, until) {
+                (true, _) => {
+                    if self.fault.changed().await.is_err() {
+                        return Some(End::Silent);
+                    }
+                }
+                (false, Some(until)) => {
+                    tokio::select! {
+                        biased;
+                        changed = self.fault.changed() => {
+                            if changed.is_err() {
+                                return Some(End::Silent);
+                            }
+                        }
+                        () = tokio::time::sleep_until(until) => {}
+                    }
+                }
+                (false, None) => return None,
+            }
+        }
+    }
+
+    async fn answer(&mut self, received: wire::WireCommand) -> std::io::Result<Option<End>> {
+        self.core.world().remember(received.raw.clone());
+        let slow = self.seen.slow;
+        let answer = command::perform(&self.core, self.key, &mut self.login, received).await;
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
+        // A command may have been the fault itself, or have outlasted the link.
+        if let Some(end) = self.suffer().await {
+            return Ok(Some(end));
+        }
+        match answer {
+            Answer::Reply(frame) => {
+                self.send(frame).await?;
+                Ok(None)
+            }
+            Answer::ReplyThen(frame, follow_up) => {
+                self.send(frame).await?;
+                follow_up.start(&self.core);
+                Ok(None)
+            }
+            Answer::Last(frame) => {
+                self.send(frame).await?;
+                Ok(Some(End::Notice))
+            }
+        }
+    }
+
+    /// Sends what waits in the queue, several events in one write.
+    async fn deliver(&mut self, first: Item) -> std::io::Result<()> {
+        let format = self
+            .core
+            .world()
+            .listeners
+            .get(&self.key)
+            .map(|listener| listener.format);
+        let Some(format) = format else { return Ok(()) };
+        let render = |item: Item| match item {
+            Item::Event(event) => event.frame(format),
+            Item::Log(frame) => frame,
+        };
+        let first = render(first);
+        let mut batch = BytesMut::from(&first[..]);
+        while batch.len() < WRITE_BYTES {
+            match self.items.try_recv() {
+                Ok(item) => batch.extend_from_slice(&render(item)),
+                Err(_) => break,
+            }
+        }
+        self.send(batch.freeze()).await
+    }
+
+    async fn send(&mut self, frame: Bytes) -> std::io::Result<()> {
+        let cuts = self.fault.borrow().cuts;
+        if cuts != self.seen.cuts {
+            self.seen.cuts = cuts;
+            self.stream.write_all(&frame[..frame.len() / 2]).await?;
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        self.stream.write_all(&frame).await
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.core.world().listeners.remove(&self.key);
+    }
+}
