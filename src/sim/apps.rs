@@ -14,7 +14,7 @@ use super::channel::{Answer, Message, Running};
 use super::core::Core;
 use super::event::Event;
 use super::names::EventKind;
-use super::{bridge, conference, expand, outbound, tables};
+use super::{bridge, conference, expand, far, outbound, tables};
 use crate::domain::{ChannelState, Direction, HangupCause};
 
 /// Applications that need media, and so give an unanswered inbound leg early media.
@@ -69,13 +69,12 @@ pub(super) struct Wait<'a> {
 impl<'a> Wait<'a> {
     /// Waits without end, taking commands.
     pub(super) fn new(core: &'a Arc<Core>, uuid: &'a str) -> Self {
-        let world = core.world();
-        let (state, breaks) = world
-            .channels
-            .get(uuid)
-            .map_or((ChannelState::None, 0), |channel| {
-                (channel.running, channel.breaks)
-            });
+        let mut world = core.world();
+        let channel = world.channels.get_mut(uuid);
+        let (state, breaks) = channel.map_or((ChannelState::None, 0), |channel| {
+            far::acknowledge(channel);
+            (channel.running, channel.breaks)
+        });
         Self {
             core,
             uuid,
@@ -113,10 +112,12 @@ impl<'a> Wait<'a> {
                 if let Some(message) = self.messages.then(|| channel.inbox.pop_front()).flatten() {
                     return Woken::Message(message);
                 }
+                let wake = Arc::clone(&channel.wake);
                 if let Some(digit) = self.digits.then(|| channel.digits.pop_front()).flatten() {
-                    return Woken::Digit(digit);
+                    media::read_digit(&mut world, self.uuid, digit);
+                    return Woken::Digit(digit.key);
                 }
-                Arc::clone(&channel.wake)
+                wake
             };
             match self.until {
                 None => wake.notified().await,
@@ -178,28 +179,14 @@ pub(super) async fn take_message(core: &Arc<Core>, uuid: &str) {
 /// Stays parked (`switch_ivr_park` in `switch_ivr.c`).
 pub(super) async fn park(core: &Arc<Core>, uuid: &str) {
     core.world().fire_channel(uuid, EventKind::Park);
-    let wait = Wait::new(core, uuid);
     loop {
+        let mut wait = Wait::new(core, uuid);
+        wait.digits = true;
         match wait.next().await {
             Woken::Message(message) => perform(core, uuid, message).await,
-            Woken::Digit(_) => {}
-            // `uuid_break` does not end a park.
-            Woken::Broken => {
-                return Box::pin(park_again(core, uuid)).await;
-            }
+            // Digits are read and forgotten; `uuid_break` does not end a park.
+            Woken::Digit(_) | Woken::Broken => {}
             Woken::Down | Woken::Moved | Woken::Timeout => break,
-        }
-    }
-    core.world().fire_channel(uuid, EventKind::Unpark);
-}
-
-/// Goes on waiting after a break, without saying so.
-async fn park_again(core: &Arc<Core>, uuid: &str) {
-    loop {
-        let wait = Wait::new(core, uuid);
-        match wait.out().await {
-            Woken::Broken => {}
-            _ => break,
         }
     }
     core.world().fire_channel(uuid, EventKind::Unpark);
@@ -272,12 +259,9 @@ fn fire_private(core: &Arc<Core>, uuid: &str, headers: &[(String, String)], body
     };
     let mut event = Event::new(EventKind::PrivateCommand);
     for (name, value) in headers {
-        // A body's own length is counted when the event is rendered.
-        if !name.eq_ignore_ascii_case("content-length") {
-            event.add(name.clone(), value.clone());
-        }
+        event.add(name.clone(), value.clone());
     }
-    channel.write(&mut event);
+    channel.write(&mut event, world.verbose);
     event.body = body;
     world.fire(event);
 }
@@ -321,6 +305,7 @@ pub(super) fn execute<'a>(
     id: Option<&'a str>,
 ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
     Box::pin(async move {
+        let named = id.is_some();
         let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
         let argument = {
             let mut world = core.world();
@@ -330,7 +315,15 @@ pub(super) fn execute<'a>(
             if channel.is_down() {
                 return false;
             }
-            if !tables::is_application(name) {
+            let known = tables::is_application(name);
+            if let Some(channel) = world.channels.get_mut(uuid).filter(|_| named) {
+                // The variable outlives an application that does not exist.
+                channel.vars.set("app_uuid", if known { "" } else { &id });
+            }
+            let Some(channel) = world.channels.get(uuid) else {
+                return false;
+            };
+            if !known {
                 world.hangup(uuid, HangupCause::DestinationOutOfOrder);
                 return false;
             }
@@ -400,7 +393,10 @@ async fn run(core: &Arc<Core>, uuid: &str, name: &str, argument: &str) {
         "endless_playback" => media::playback(core, uuid, argument, true).await,
         "play_and_get_digits" => media::play_and_get_digits(core, uuid, argument).await,
         "speak" => media::speak(core, uuid),
-        "record_session" => drop(media::record(&mut core.world(), uuid, argument)),
+        "record_session" => {
+            let (path, limit) = argument.split_once('+').unwrap_or((argument, ""));
+            media::record(&mut core.world(), uuid, path.trim(), limit.trim());
+        }
         "stop_record_session" => drop(media::stop_record(&mut core.world(), uuid, argument)),
         "bridge" => bridge::application(core, uuid, argument).await,
         "conference" => conference::join(core, uuid, argument).await,

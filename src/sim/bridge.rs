@@ -8,8 +8,8 @@ use super::channel::Answer;
 use super::core::{Core, World};
 use super::legs::Caller;
 use super::names::EventKind;
-use super::{originate, transfer};
-use crate::domain::{ChannelState, HangupCause};
+use super::{far, originate, transfer};
+use crate::domain::{CallState, ChannelState, HangupCause};
 
 /// How long a dialplan's bridge waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -80,7 +80,7 @@ pub(super) fn connect(world: &mut World, first: &str, second: &str) -> Result<()
             channel.vars.set("original_caller_id_name", name);
             channel.vars.set("original_caller_id_number", caller);
         }
-        channel.other = profile.map(|profile| (kind, profile));
+        channel.other = profile.map(|profile| (kind, profile.copied()));
     }
     for uuid in [second, first] {
         world.set_state(uuid, ChannelState::Hibernate);
@@ -110,10 +110,64 @@ pub(super) fn reset(world: &mut World, uuid: &str) {
     }
 }
 
-/// Stays in the bridge; the later of the two legs to come makes it.
+/// Stays in the bridge; the later of the two legs to come makes it. When the second has gone, the
+/// first goes on with what its dialplan has left, which is nothing after `uuid_bridge`.
 pub(super) async fn stay(core: &Arc<Core>, uuid: &str) {
     meet(&mut core.world(), uuid);
-    Wait::new(core, uuid).out().await;
+    let woken = talk(core, uuid).await;
+    let mut world = core.world();
+    if leave(&mut world, uuid) && matches!(woken, Woken::Broken) {
+        world.set_state(uuid, ChannelState::Execute);
+    }
+}
+
+/// Talks until the bridge ends; a break that is not the partner's end does not end it.
+async fn talk(core: &Arc<Core>, uuid: &str) -> Woken {
+    loop {
+        let woken = Wait::new(core, uuid).out().await;
+        let alone = core.world().is_alone(uuid);
+        if !matches!(woken, Woken::Broken) || alone {
+            return woken;
+        }
+    }
+}
+
+/// The first leg leaves the bridge, in its own task: the second is hung up with it, and
+/// `CHANNEL_UNBRIDGE` tells. Says whether there was a bridge to leave.
+fn leave(world: &mut World, uuid: &str) -> bool {
+    let Some(channel) = world.channels.get(uuid) else {
+        return false;
+    };
+    let (down, part) = (channel.is_down(), channel.part);
+    let Some(partner) = channel
+        .partner
+        .clone()
+        .filter(|_| part == Some(Part::First))
+    else {
+        return false;
+    };
+    if down {
+        world.hangup(&partner, HangupCause::NormalClearing);
+    }
+    if let Some(other) = world.channels.get_mut(&partner) {
+        if other.partner.as_deref() == Some(uuid) {
+            other.partner = None;
+            other.part = None;
+        }
+    }
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        channel.partner = None;
+        channel.part = None;
+        channel.met = false;
+        channel.vars.set("bridge_to", "");
+        channel.vars.set("signal_bond", "");
+    }
+    world.fire_channel_with(uuid, EventKind::Unbridge, |event| {
+        event.add("Bridge-A-Unique-ID", uuid);
+        event.add("Bridge-B-Unique-ID", partner);
+    });
+    world.list(uuid);
+    true
 }
 
 fn meet(world: &mut World, uuid: &str) {
@@ -165,14 +219,13 @@ fn bridged(world: &mut World, first: &str, second: &str) {
     world.list(second);
 }
 
-/// `CALL_UPDATE`: a bridged leg is told who it talks to.
+/// `CALL_UPDATE`: a bridged leg is told who it talks to, and tells its far end.
 pub(super) fn tell(world: &mut World, uuid: &str) {
     let Some(channel) = world.channels.get(uuid) else {
         return;
     };
-    let Some(partner) = channel.partner.clone() else {
-        return;
-    };
+    let (partner, part) = (channel.partner.clone(), channel.part);
+    let Some(partner) = partner else { return };
     let Some(profile) = world
         .channels
         .get(&partner)
@@ -180,15 +233,15 @@ pub(super) fn tell(world: &mut World, uuid: &str) {
     else {
         return;
     };
-    let (name, number) = (
-        profile.callee_id_name.clone(),
-        profile.callee_id_number.clone(),
-    );
-    let name = if name.is_empty() {
-        number.clone()
-    } else {
-        name
+    // The first leg hears who was called, the second who calls.
+    let (name, number) = match part {
+        Some(Part::Second) => (&profile.caller_id_name, &profile.caller_id_number),
+        _ => (&profile.callee_id_name, &profile.callee_id_number),
     };
+    let (name, number) = (
+        if name.is_empty() { number } else { name }.clone(),
+        number.clone(),
+    );
     if let Some(channel) = world.channels.get_mut(uuid) {
         channel.vars.set("bridge_to", partner.as_str());
         channel.vars.set("last_bridge_to", partner.as_str());
@@ -199,10 +252,11 @@ pub(super) fn tell(world: &mut World, uuid: &str) {
     }
     world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
         event.add("Direction", "SEND");
-        event.add("Sent-Callee-ID-Name", name);
-        event.add("Sent-Callee-ID-Number", number);
+        event.add("Sent-Callee-ID-Name", name.as_str());
+        event.add("Sent-Callee-ID-Number", number.as_str());
         event.add("Bridged-To", partner);
     });
+    far::inform(world, uuid, &name, &number);
 }
 
 /// A leg leaves its bridge without hanging up: both are free again.
@@ -212,6 +266,7 @@ pub(super) fn forget(world: &mut World, uuid: &str) -> Option<String> {
     let part = channel.part.take();
     if let Some(other) = world.channels.get_mut(&partner) {
         other.partner = None;
+        other.was_second = other.part == Some(Part::Second);
         other.part = None;
     }
     let (first, second) = match part {
@@ -235,22 +290,22 @@ pub(super) fn forget(world: &mut World, uuid: &str) -> Option<String> {
     Some(partner)
 }
 
-/// A bridged leg has been hung up: its partner is unbridged and hung up too, or goes on with what
-/// its dialplan says.
+/// A bridged leg has been hung up. The first leg has left its bridge already; when it was the
+/// second, the first is woken and leaves.
 pub(super) fn let_go(world: &mut World, uuid: &str) {
-    let part = world.channels.get(uuid).and_then(|channel| channel.part);
-    let Some(partner) = forget(world, uuid) else {
+    let Some(channel) = world.channels.get_mut(uuid) else {
         return;
     };
+    let Some(partner) = channel.partner.clone() else {
+        return;
+    };
+    channel.part = None;
     let Some(other) = world.channels.get_mut(&partner) else {
         return;
     };
-    // The leg that runs the bridge as an application goes on behind it.
-    if part == Some(Part::Second) && other.running == ChannelState::Execute {
+    if other.partner.as_deref() == Some(uuid) {
         other.breaks += 1;
         other.wake.notify_one();
-    } else {
-        world.hangup(&partner, HangupCause::NormalClearing);
     }
 }
 
@@ -280,7 +335,8 @@ pub(super) async fn application(core: &Arc<Core>, uuid: &str, dial_string: &str)
     match called {
         Ok(leg) => {
             connect_called(&mut core.world(), uuid, &leg);
-            Wait::new(core, uuid).out().await;
+            talk(core, uuid).await;
+            leave(&mut core.world(), uuid);
         }
         Err(cause) => {
             let mut world = core.world();
@@ -326,7 +382,7 @@ fn join(world: &mut World, first: &str, second: &str) {
         if let Some(channel) = world.channels.get_mut(uuid) {
             channel.partner = Some(other.to_owned());
             channel.part = Some(part);
-            channel.other = profile.map(|profile| (kind, profile));
+            channel.other = profile.map(|profile| (kind, profile.copied()));
             channel.vars.set("bridge_channel", name);
             channel.vars.set("bridge_uuid", other);
             channel.vars.set("signal_bond", other);
@@ -339,18 +395,31 @@ fn join(world: &mut World, first: &str, second: &str) {
 pub(super) async fn eavesdrop(core: &Arc<Core>, uuid: &str, target: &str) {
     {
         let mut world = core.world();
-        if world.channels.contains_key(target) {
-            apps::media::bug(
-                &mut world,
-                target,
-                EventKind::MediaBugStart,
-                "eavesdrop",
-                uuid,
-            );
-        }
+        let Some(watched) = world.channels.get(target) else {
+            return;
+        };
+        let profile = watched.profile.clone();
+        let (name, number) = profile
+            .map(|profile| (profile.callee_id_name, profile.callee_id_number))
+            .unwrap_or_default();
+        far::fire_codec(&mut world, uuid, true);
+        apps::media::bug(
+            &mut world,
+            target,
+            EventKind::MediaBugStart,
+            "eavesdrop",
+            uuid,
+        );
+        world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
+            event.add("Direction", "SEND");
+            event.add("Sent-Callee-ID-Name", name.as_str());
+            event.add("Sent-Callee-ID-Number", number.as_str());
+        });
+        far::inform(&mut world, uuid, "eavesdrop", &number);
     }
     Wait::new(core, uuid).out().await;
     let mut world = core.world();
+    far::fire_codec(&mut world, uuid, true);
     if world.channels.contains_key(target) {
         apps::media::bug(
             &mut world,
@@ -362,19 +431,50 @@ pub(super) async fn eavesdrop(core: &Arc<Core>, uuid: &str, target: &str) {
     }
 }
 
-/// The application `att_xfer`: calls a third party; when the second hangs up, the first and the
-/// third are bridged.
+/// The application `att_xfer`: talks to a third party while the second waits. When the second has
+/// gone meanwhile, the first stays with the third.
 pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string: &str) {
-    let caller = Caller {
-        number: "0000000000".to_owned(),
-        ..Caller::default()
+    let (caller, before) = {
+        let mut world = core.world();
+        world.set_call_state(uuid, CallState::RingWait);
+        let Some(channel) = world.channels.get(uuid) else {
+            return;
+        };
+        let Some(profile) = &channel.profile else {
+            return;
+        };
+        let caller = Caller {
+            name: profile.caller_id_name.clone(),
+            number: profile.caller_id_number.clone(),
+            channel: Some(uuid.to_owned()),
+        };
+        (
+            caller,
+            (channel.partner.clone(), channel.part, channel.other.clone()),
+        )
     };
-    let Ok(third) = originate::originate(core, dial_string, &caller, TIMEOUT).await else {
-        return;
-    };
-    let woken = Wait::new(core, uuid).out().await;
-    if let Woken::Moved = woken {
-        return;
+    let called = originate::originate(core, dial_string, &caller, TIMEOUT).await;
+    core.world().set_call_state(uuid, CallState::Active);
+    let Ok(third) = called else { return };
+    join(&mut core.world(), uuid, &third);
+    talk(core, uuid).await;
+    let mut world = core.world();
+    leave(&mut world, uuid);
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        (channel.partner, channel.part, channel.other) = before;
     }
-    core.world().hangup(&third, HangupCause::NormalClearing);
+}
+
+// === impl World ===
+
+impl World {
+    /// Whether the channel's partner has gone.
+    fn is_alone(&self, uuid: &str) -> bool {
+        let partner = self
+            .channels
+            .get(uuid)
+            .and_then(|channel| channel.partner.as_ref());
+        let other = partner.and_then(|partner| self.channels.get(partner));
+        other.is_none_or(|other| other.is_down())
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 
 use tokio::sync::Notify;
 
@@ -124,6 +125,24 @@ pub(super) enum Target {
     Null,
 }
 
+/// A digit that was received.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digit {
+    /// The key.
+    pub(super) key: char,
+    /// `DTMF-Source`: `RTP`, or `APP` when an api made it.
+    pub(super) source: &'static str,
+}
+
+/// An originate that waits for its legs.
+#[derive(Debug, Default)]
+pub(super) struct Originator {
+    /// Woken when one of them has changed.
+    pub(super) changed: Notify,
+    /// Number of the cause that the last of them ended with, 0 for none.
+    pub(super) last_cause: AtomicU16,
+}
+
 /// The application that runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Running {
@@ -161,6 +180,10 @@ pub(super) struct Channel {
     pub(super) part: Option<super::bridge::Part>,
     /// It has come to the place where a bridge is made.
     pub(super) met: bool,
+    /// It was the second leg of a bridge and is told who it is when it is routed again.
+    pub(super) update_due: bool,
+    /// It was the second leg of a bridge that the first has left.
+    pub(super) was_second: bool,
     /// Made by an originate that has not ended.
     pub(super) originating: bool,
     /// The INVITE that made an inbound leg and has not been read yet.
@@ -175,7 +198,7 @@ pub(super) struct Channel {
     /// Counts `uuid_break`s; an application that sees it grow ends.
     pub(super) breaks: u64,
     /// Digits received and not yet read.
-    pub(super) digits: VecDeque<char>,
+    pub(super) digits: VecDeque<Digit>,
     /// Recordings and other media bugs: function and target.
     pub(super) bugs: Vec<(&'static str, String)>,
     /// Begin and end of each time on hold.
@@ -184,7 +207,7 @@ pub(super) struct Channel {
     /// Wakes the session's task.
     pub(super) wake: Arc<Notify>,
     /// Wakes the originate that made the channel.
-    pub(super) originator: Option<Arc<Notify>>,
+    pub(super) originator: Option<Arc<Originator>>,
     /// The session's task has come to its end; what is left is a name in the list.
     pub(super) signalled: bool,
 }
@@ -258,6 +281,14 @@ impl Profile {
         }
     }
 
+    /// The profile as the other leg's events show it: a copy loses its index and its transfers.
+    pub(super) fn copied(&self) -> Self {
+        let mut copy = self.clone();
+        copy.profile_index = 0;
+        copy.transfer_source.clear();
+        copy
+    }
+
     /// Writes the profile with this prefix (`switch_caller_profile_event_set_data` in
     /// `switch_caller.c`).
     fn write(&self, prefix: &str, event: &mut Event) {
@@ -285,7 +316,9 @@ impl Profile {
         some("Context", &self.context);
         some("RDNIS", &self.rdnis);
         some("Channel-Name", &self.channel_name);
-        some("Profile-Index", &self.profile_index.to_string());
+        if self.profile_index > 0 {
+            some("Profile-Index", &self.profile_index.to_string());
+        }
         for (name, value) in self.times.named() {
             some(name, &value.to_string());
         }
@@ -346,6 +379,8 @@ impl Channel {
             partner: None,
             part: None,
             met: false,
+            update_due: false,
+            was_second: false,
             originating: false,
             invite: None,
             target: None,
@@ -375,7 +410,7 @@ impl Channel {
 
     /// Writes what every event of a channel carries (`switch_channel_event_set_basic_data` in
     /// `switch_channel.c`), and the variables if the event's kind is one of those that have them.
-    pub(super) fn write(&self, event: &mut Event) {
+    pub(super) fn write(&self, event: &mut Event, verbose: bool) {
         event.add("Channel-State", self.running.name());
         event.add("Channel-Call-State", self.call_state.name());
         event.add("Channel-State-Number", state_number(self.state).to_string());
@@ -419,7 +454,7 @@ impl Channel {
             event.add("Other-Type", *kind);
             profile.write("Other-Leg", event);
         }
-        if event.kind.carries_variables() && event.kind != EventKind::Custom {
+        if verbose || (event.kind.carries_variables() && event.kind != EventKind::Custom) {
             for (name, value) in self.vars.iter() {
                 event.add(format!("variable_{name}"), value);
             }

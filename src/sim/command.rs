@@ -287,11 +287,11 @@ fn sendmsg(core: &Arc<Core>, login: &Login, command: WireCommand) -> Answer {
     Answer::Reply(wire::reply("+OK"))
 }
 
-/// `sendevent <name>`: an event of the client's own. One without a known name is a `COMMAND`... of
-/// the kind that a command itself is, `CLONE`.
+/// `sendevent <name>`: an event of the client's own. One without a known name is `CUSTOM` without
+/// a subclass.
 fn sendevent(world: &mut World, command: &WireCommand) -> Answer {
     let id = Uuid::new_v4().to_string();
-    let kind = EventKind::from_name(command.line[9..].trim()).unwrap_or(EventKind::Clone);
+    let kind = EventKind::from_name(command.line[9..].trim()).unwrap_or(EventKind::Custom);
     let mut event = match command
         .header("Event-Subclass")
         .filter(|_| kind == EventKind::Custom)

@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) stats: Stats,
     /// The last commands received.
     pub(super) commands: VecDeque<Bytes>,
+    /// Every event of a channel carries its variables, as while FreeSWITCH shuts down.
+    pub(super) verbose: bool,
     /// Events that a fault still swallows.
     pub(super) events_to_lose: u32,
     next_listener: u64,
@@ -120,6 +122,7 @@ impl World {
             conferences: Conferences::default(),
             stats: Stats::new(config),
             commands: VecDeque::new(),
+            verbose: false,
             events_to_lose: 0,
             next_listener: 0,
             sequence: 0,
@@ -151,7 +154,7 @@ impl World {
         for channel in self.channels.values() {
             channel.wake.notify_one();
             if let Some(originator) = &channel.originator {
-                originator.notify_one();
+                originator.changed.notify_one();
             }
         }
         self.channels.clear();
@@ -162,6 +165,7 @@ impl World {
         self.conferences = Conferences::default();
         self.stats = Stats::new(config);
         self.sequence = 0;
+        self.verbose = false;
         self.set_globals();
     }
 
@@ -268,7 +272,7 @@ impl World {
             return;
         };
         let mut event = Event::new(kind);
-        channel.write(&mut event);
+        channel.write(&mut event, self.verbose);
         add(&mut event);
         self.fire(event);
     }

@@ -1,7 +1,21 @@
 //! The dialplan: that of the FreeSWITCH that the recordings were made on.
 
-/// The applications of the extension that a destination reaches.
-pub(super) fn find(context: &str, destination: &str) -> Option<Vec<(String, String)>> {
+/// Applications with their arguments.
+type Applications = Vec<(String, String)>;
+
+/// The applications of the extension that a destination reaches, and what `DP_MATCH` is set to:
+/// the destination and the part of it that the extension's expression captures.
+pub(super) fn find(context: &str, destination: &str) -> Option<(Applications, String)> {
+    let applications = applications(context, destination)?;
+    let starts = ["conf", "bridge_", "lb_", "socket"];
+    let captured = starts
+        .iter()
+        .find_map(|start| destination.strip_prefix(start));
+    let captured = captured.map(|part| format!("ARRAY::{destination}|:{part}"));
+    Some((applications, captured.unwrap_or_default()))
+}
+
+fn applications(context: &str, destination: &str) -> Option<Applications> {
     if context != "default" {
         return None;
     }
@@ -75,9 +89,12 @@ mod tests {
 
     #[test]
     fn only_known_destinations_are_found() {
-        assert_eq!(find("default", "conf1").unwrap()[1].1, "room1@default");
         assert_eq!(
-            find("default", "bridge_echo").unwrap()[0].1,
+            applications("default", "conf1").unwrap()[1].1,
+            "room1@default"
+        );
+        assert_eq!(
+            applications("default", "bridge_echo").unwrap()[0].1,
             "sofia/internal/echo@127.0.0.1:5060"
         );
         assert!(find("default", "nodest").is_none() && find("other", "park").is_none());

@@ -161,7 +161,7 @@ pub(super) fn give_codec(world: &mut World, uuid: &str) {
 
 /// `CODEC` of one direction. The names' odd case is FreeSWITCH's
 /// (`switch_core_session_set_read_codec` and `..._write_codec` in `switch_core_codec.c`).
-fn fire_codec(world: &mut World, uuid: &str, read: bool) {
+pub(super) fn fire_codec(world: &mut World, uuid: &str, read: bool) {
     let Some(codec) = world.channels.get(uuid).and_then(|channel| channel.codec) else {
         return;
     };
@@ -258,6 +258,13 @@ fn respond(channel: &mut Channel) {
     }
 }
 
+/// A response, whatever it says, tells the far end's address.
+fn answered_from(channel: &mut Channel) {
+    if let Some(profile) = &mut channel.profile {
+        profile.network_addr = "127.0.0.1".to_owned();
+    }
+}
+
 /// What a leg learns when it rings.
 pub(super) fn learn_progress(channel: &mut Channel) {
     match (channel.endpoint, channel.direction) {
@@ -307,6 +314,7 @@ pub(super) fn hung_up(world: &mut World, uuid: &str) {
     other.signalled = true;
     let cause = match (direction, answer) {
         (_, Answer::Answered) => {
+            acknowledge(other);
             let signalled = HangupCause::from_number(cause.q850()).unwrap_or(cause);
             sip::said_bye(&mut other.vars, cause);
             signalled
@@ -317,10 +325,86 @@ pub(super) fn hung_up(world: &mut World, uuid: &str) {
         }
         (Direction::Inbound, _) => {
             sip::refused(&mut other.vars, cause, true);
+            answered_from(other);
             cause
         }
     };
     world.hangup(&far, cause);
+    if let Some(other) = world.channels.get_mut(&far) {
+        if other.vars.get("sip_hangup_disposition").is_none() {
+            other.vars.set("sip_hangup_disposition", "recv_bye");
+        }
+    }
+}
+
+/// A leg's far end is told who it talks to, by a SIP INFO.
+pub(super) fn inform(world: &mut World, uuid: &str, name: &str, number: &str) {
+    let Some(channel) = world
+        .channels
+        .get(uuid)
+        .filter(|one| one.endpoint == Endpoint::Sofia)
+    else {
+        return;
+    };
+    let Some(far) = channel.far.clone() else {
+        return;
+    };
+    let Some(other) = world
+        .channels
+        .get_mut(&far)
+        .filter(|other| !other.is_down())
+    else {
+        return;
+    };
+    let Some(profile) = &mut other.profile else {
+        return;
+    };
+    let (known, user) = match other.direction {
+        Direction::Inbound => (
+            &mut profile.caller_id_name,
+            profile.destination_number.clone(),
+        ),
+        Direction::Outbound => (
+            &mut profile.callee_id_name,
+            profile.destination_number.clone(),
+        ),
+    };
+    let news = known != name;
+    name.clone_into(known);
+    let caller = profile.ani.clone();
+    match other.direction {
+        Direction::Inbound => number.clone_into(&mut profile.caller_id_number),
+        Direction::Outbound => number.clone_into(&mut profile.callee_id_number),
+    }
+    if news {
+        world.fire_channel_with(&far, EventKind::CallUpdate, |event| {
+            event.add("Direction", "RECV")
+        });
+    }
+    world.fire_channel_with(&far, EventKind::RecvInfo, |event| {
+        for (name, value) in [
+            ("SIP-Content-Type", "message/update_display"),
+            ("SIP-From-User", caller.as_str()),
+            ("SIP-From-Host", "127.0.0.1"),
+            ("SIP-To-User", user.as_str()),
+            ("SIP-To-Host", "127.0.0.1"),
+            ("SIP-Contact-User", "mod_sofia"),
+            ("SIP-Contact-Host", "127.0.0.1"),
+        ] {
+            event.add(name, value);
+        }
+    });
+}
+
+/// The caller has acknowledged the answer.
+pub(super) fn acknowledge(channel: &mut Channel) {
+    let due = channel.endpoint == Endpoint::Sofia
+        && channel.direction == Direction::Inbound
+        && channel.answer == Answer::Answered;
+    if due && channel.vars.get("sip_cseq").is_none() {
+        channel.vars.set("sip_to_tag", "gKa6pXQ6gZrca");
+        channel.vars.set("sip_cseq", "123139802");
+    }
 }
 
 // === impl World ===
@@ -332,6 +416,7 @@ impl World {
             channel.signalled = true;
             if channel.endpoint == Endpoint::Sofia {
                 sip::refused(&mut channel.vars, cause, true);
+                answered_from(channel);
             }
         }
         self.hangup(uuid, cause);
@@ -387,9 +472,15 @@ impl World {
         let sip = channel.endpoint == Endpoint::Sofia;
         let far = channel.far.clone();
         self.mark_held(uuid, on);
+        if !on {
+            self.set_call_state(uuid, CallState::Active);
+        }
         if let Some(far) = far.filter(|_| sip) {
             self.mark_held(&far, on);
             self.fire_reinvite(&far);
+            if !on {
+                self.set_call_state(&far, CallState::Active);
+            }
         }
         true
     }
@@ -398,9 +489,8 @@ impl World {
         let Some(channel) = self.channels.get(uuid) else {
             return;
         };
-        let event = super::event::Event::custom("sofia::reinvite")
-            .with("Unique-ID", channel.uuid.clone())
-            .with("profile_name", "internal");
+        let event =
+            super::event::Event::custom("sofia::reinvite").with("Unique-ID", channel.uuid.clone());
         self.fire(event);
     }
 
@@ -419,10 +509,7 @@ impl World {
             if let Some(times) = channel.times() {
                 times.last_hold = now;
             }
-            if channel.endpoint == Endpoint::Sofia && channel.direction == Direction::Inbound {
-                channel.vars.set("sip_to_tag", "gKa6pXQ6gZrca");
-                channel.vars.set("sip_cseq", "123139802");
-            }
+            acknowledge(channel);
             self.set_call_state(uuid, CallState::Held);
             return self.fire_channel(uuid, EventKind::Hold);
         }
@@ -435,6 +522,5 @@ impl World {
         }
         self.set_call_state(uuid, CallState::Unheld);
         self.fire_channel(uuid, EventKind::Unhold);
-        self.set_call_state(uuid, CallState::Active);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
-use super::channel::{Channel, Endpoint, Profile, Target};
+use super::channel::{Channel, Endpoint, Originator, Profile, Target};
 use super::core::World;
 use super::dialstring::LegSpec;
 use super::names::EventKind;
@@ -30,9 +28,18 @@ pub(super) fn make(
     spec: &LegSpec,
     vars: &[(String, String)],
     caller: &Caller,
-    originator: &Arc<Notify>,
+    originator: &Arc<Originator>,
 ) -> Result<String, HangupCause> {
-    let (endpoint, target, name, destination) = resolve(world, spec)?;
+    let (endpoint, target, name, destination) = match resolve(spec) {
+        Ok(resolved) => resolved,
+        Err(cause) => {
+            // mod_sofia has made a channel by the time that it finds no gateway.
+            if spec.endpoint == "sofia" {
+                destroy_stillborn(world);
+            }
+            return Err(cause);
+        }
+    };
     if world.stats.pause_outbound {
         return Err(HangupCause::DestinationOutOfOrder);
     }
@@ -89,7 +96,10 @@ pub(super) fn make(
         .as_ref()
         .and_then(|uuid| world.channels.get(uuid))
     {
-        channel.other = other.profile.clone().map(|profile| ("originator", profile));
+        channel.other = other
+            .profile
+            .as_ref()
+            .map(|profile| ("originator", profile.copied()));
         channel.vars.set("originator", other.uuid.as_str());
     }
     world.channels.insert(uuid.clone(), channel);
@@ -112,11 +122,21 @@ pub(super) fn make(
     Ok(uuid)
 }
 
+/// A channel that ends before it has begun.
+fn destroy_stillborn(world: &mut World) {
+    let uuid = uuid::Uuid::new_v4().to_string();
+    world.stats.sessions_since_startup += 1;
+    let number = world.stats.sessions_since_startup;
+    let mut channel = Channel::new(uuid.clone(), number, Endpoint::Sofia, Direction::Outbound);
+    channel.vars.set("call_uuid", uuid.as_str());
+    world.channels.insert(uuid.clone(), channel);
+    world.fire_channel(&uuid, EventKind::Destroy);
+    world.set_running(&uuid, ChannelState::Destroy);
+    world.channels.remove(&uuid);
+}
+
 /// What endpoint a spec means, where it goes, how the channel is called and which number it dials.
-fn resolve(
-    world: &World,
-    spec: &LegSpec,
-) -> Result<(Endpoint, Target, String, String), HangupCause> {
+fn resolve(spec: &LegSpec) -> Result<(Endpoint, Target, String, String), HangupCause> {
     let data = spec.data.as_str();
     match spec.endpoint.as_str() {
         "sofia" => {
@@ -157,10 +177,7 @@ fn resolve(
         }
         "error" => Err(data.parse().unwrap_or(HangupCause::NormalClearing)),
         "user" => Err(HangupCause::SubscriberAbsent),
-        "group" => {
-            let _ = world;
-            Err(HangupCause::NoRouteDestination)
-        }
+        "group" => Err(HangupCause::NoRouteDestination),
         _ => Err(HangupCause::ChanNotImplemented),
     }
 }

@@ -1,6 +1,7 @@
 //! The life of a channel: its states, the events of each, and the task that walks through them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 
@@ -115,9 +116,18 @@ fn route(world: &mut World, uuid: &str) {
         Some(profile) => (profile.context.clone(), profile.destination_number.clone()),
         None => (String::new(), String::new()),
     };
+    if std::mem::take(&mut channel.update_due) {
+        world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
+            event.add("Direction", "RECV")
+        });
+    }
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return;
+    };
     match dialplan::find(&context, &destination) {
-        Some(applications) => {
+        Some((applications, captured)) => {
             channel.vars.set("call_uuid", channel.uuid.clone());
+            channel.vars.set("DP_MATCH", captured);
             channel.extension = applications.into();
             channel.hit_dialplan = true;
             world.set_state(uuid, ChannelState::Execute);
@@ -161,7 +171,12 @@ impl Channel {
     /// Wakes the originate that waits for this channel, if there is one.
     pub(super) fn tell_originator(&self) {
         if let Some(originator) = &self.originator {
-            originator.notify_one();
+            if let Some(cause) = self.cause {
+                originator
+                    .last_cause
+                    .store(cause.number(), Ordering::Relaxed);
+            }
+            originator.changed.notify_one();
         }
     }
 }
@@ -299,6 +314,8 @@ impl World {
         self.set_call_state(uuid, CallState::Early);
         if outbound {
             far::negotiate(self, uuid);
+        } else if let Some(channel) = self.channels.get_mut(uuid) {
+            far::learn_answer(channel);
         }
         self.after_signal(uuid);
     }

@@ -1,12 +1,12 @@
 //! `originate`: legs side by side or one after the other, until one is answered.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::channel::Answer;
+use super::channel::{Answer, Originator};
 use super::core::{Core, World};
 use super::dialstring::DialString;
 use super::legs::{self, Caller};
@@ -80,7 +80,7 @@ pub(super) async fn originate(
     let deadline = Instant::now() + timeout.saturating_sub(ELAPSED);
     let mut last = HangupCause::DestinationOutOfOrder;
     for group in &parsed.groups {
-        let changed = Arc::new(Notify::new());
+        let changed = Arc::new(Originator::default());
         let mut legs = Legs {
             core,
             uuids: Vec::new(),
@@ -141,8 +141,7 @@ enum Ended {
 // === impl Legs ===
 
 impl Legs<'_> {
-    async fn wait(mut self, changed: &Notify, deadline: Instant, stop_early: bool) -> Ended {
-        let mut last = None;
+    async fn wait(mut self, originator: &Originator, deadline: Instant, stop_early: bool) -> Ended {
         loop {
             {
                 let mut world = self.core.world();
@@ -159,11 +158,7 @@ impl Legs<'_> {
                         }
                         true
                     }
-                    Some(channel) => {
-                        last = channel.cause.or(last);
-                        false
-                    }
-                    None => false,
+                    Some(_) | None => false,
                 });
                 if let Some(winner) = winner {
                     for loser in std::mem::take(&mut self.uuids) {
@@ -175,10 +170,11 @@ impl Legs<'_> {
                     return Ended::Answered(winner);
                 }
                 if self.uuids.is_empty() {
-                    return Ended::Failed(last);
+                    let number = originator.last_cause.load(Ordering::Relaxed);
+                    return Ended::Failed(HangupCause::from_number(number));
                 }
             }
-            if tokio::time::timeout_at(deadline, changed.notified())
+            if tokio::time::timeout_at(deadline, originator.changed.notified())
                 .await
                 .is_err()
             {

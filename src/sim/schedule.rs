@@ -46,7 +46,7 @@ pub(super) fn plan(
     world.schedule.last += 1;
     let id = world.schedule.last;
     let description = match &action {
-        Action::Api(..) => "api_sched_function",
+        Action::Api(..) => "sched_api_function",
         Action::Hangup(..) => "switch_ivr_schedule_hangup",
         Action::Transfer(..) => "switch_ivr_schedule_transfer",
     };
@@ -104,7 +104,6 @@ fn event(kind: EventKind, id: u32, planned: &Planned) -> Event {
         .with("Task-ID", id.to_string())
         .with("Task-Desc", planned.description)
         .with("Task-Group", planned.group.clone())
-        .with("Task-SQL_Manager", "1")
         .with("Task-Runtime", planned.due.to_string())
 }
 

@@ -1,8 +1,8 @@
 //! Sending a channel to another extension.
 
+use super::bridge;
 use super::core::World;
 use super::dialplan;
-use super::{bridge, clock};
 use crate::domain::ChannelState;
 
 /// Sends a channel to an extension (`switch_ivr_session_transfer` in `switch_ivr.c`): a new caller
@@ -22,19 +22,16 @@ pub(super) fn transfer(
     else {
         return false;
     };
-    let has_profile = channel.profile.is_some();
-    if !has_profile {
+    if channel.profile.is_none() {
         return false;
     }
-    bridge::forget(world, uuid);
-    let Some(channel) = world.channels.get_mut(uuid) else {
-        return false;
-    };
-    let number = channel.uuid.clone();
+    let second = channel.part == Some(bridge::Part::Second) || channel.was_second;
     new_profile(world, uuid, now);
     let Some(channel) = world.channels.get_mut(uuid) else {
         return false;
     };
+    channel.update_due = second;
+    channel.was_second = false;
     let Some(profile) = &mut channel.profile else {
         return false;
     };
@@ -52,11 +49,12 @@ pub(super) fn transfer(
     push_history(channel, &source);
     if dialplan_name.eq_ignore_ascii_case("inline") {
         channel.extension = dialplan::inline(extension).into();
-        world.set_state(&number, ChannelState::Execute);
+        world.set_state(uuid, ChannelState::Execute);
     } else {
         channel.vars.set("max_forwards", "70");
-        world.set_state(&number, ChannelState::Routing);
+        world.set_state(uuid, ChannelState::Routing);
     }
+    bridge::forget(world, uuid);
     true
 }
 
@@ -82,5 +80,4 @@ pub(super) fn new_profile(world: &mut World, uuid: &str, now: u64) {
     profile.profile_index += 1;
     profile.times.profile_created = now;
     profile.times.bridged = 0;
-    let _ = clock::stamp;
 }

@@ -148,7 +148,7 @@ fn dump(world: &mut World, uuid: &str, format: &str) -> String {
         return NO_CHANNEL.to_owned();
     };
     let mut event = Event::new(EventKind::Data);
-    channel.write(&mut event);
+    channel.write(&mut event, true);
     let event = world.prepare(event);
     let bytes = match format {
         "json" => encode::json(&event),

@@ -26,7 +26,11 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             "+OK\n".to_owned()
         }
         "uuid_record" if known => match words.as_slice() {
-            ["start", path, ..] if media::record(world, uuid, path) => "+OK Success\n".to_owned(),
+            ["start", path, rest @ ..]
+                if media::record(world, uuid, path, rest.first().unwrap_or(&"")) =>
+            {
+                "+OK Success\n".to_owned()
+            }
             ["stop", path, ..] if media::stop_record(world, uuid, path) => {
                 "+OK Success\n".to_owned()
             }
@@ -43,12 +47,21 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             format!("+OK {uuid} sent DTMF {rest}.\n")
         }
         "uuid_recv_dtmf" if known => {
-            media::receive_digits(world, uuid, rest.split('@').next().unwrap_or_default());
+            media::receive_digits(
+                world,
+                uuid,
+                rest.split('@').next().unwrap_or_default(),
+                "APP",
+            );
             format!("+OK {uuid} received DTMF {rest}.\n")
         }
         "uuid_media" | "uuid_media_3p" => {
-            let id = if uuid == "off" { rest.trim() } else { uuid };
-            if world.channels.contains_key(id) {
+            let off = uuid == "off";
+            let id = if off { rest.trim() } else { uuid };
+            if let Some(channel) = world.channels.get_mut(id) {
+                if off {
+                    channel.vars.set("rtp_local_sdp_str", "");
+                }
                 "+OK Success\n".to_owned()
             } else {
                 "-ERR Operation failed\n".to_owned()
@@ -112,27 +125,13 @@ fn audio(world: &mut World, uuid: &str, words: &[&str]) -> String {
 
 /// `uuid_displace <uuid> start|stop <path> [<limit>] [mux]`.
 fn displace(world: &mut World, uuid: &str, words: &[&str]) -> String {
-    let Some(channel) = world.channels.get_mut(uuid) else {
-        return NO_CHANNEL.to_owned();
-    };
     match words {
         ["start", path, ..] => {
-            channel.bugs.push(("displace", (*path).to_owned()));
-            media::bug(world, uuid, EventKind::MediaBugStart, "displace", path);
+            media::displace(world, uuid, path);
             "+OK Success\n".to_owned()
         }
-        ["stop", path, ..] => {
-            let found = channel
-                .bugs
-                .iter()
-                .position(|(kind, target)| *kind == "displace" && target == path);
-            let Some(at) = found else {
-                return "-ERR Cannot stop displace session!\n".to_owned();
-            };
-            channel.bugs.remove(at);
-            media::bug(world, uuid, EventKind::MediaBugStop, "displace", path);
-            "+OK Success\n".to_owned()
-        }
+        ["stop", path, ..] if media::stop_displace(world, uuid, path) => "+OK Success\n".to_owned(),
+        ["stop", ..] => "-ERR Cannot stop displace session!\n".to_owned(),
         _ => "-USAGE: <uuid> [start|stop] <path> [<limit>] [mux]\n".to_owned(),
     }
 }

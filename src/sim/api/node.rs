@@ -22,7 +22,12 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         "expand" | "eval" => evaluate(world, arguments),
         "cond" => cond(arguments),
         "system" => format!("simulated shell: {arguments}\n"),
-        "reloadxml" => "+OK [Success]\n".to_owned(),
+        "reloadxml" => {
+            world.fire(super::super::event::Event::new(
+                super::super::names::EventKind::ReloadXml,
+            ));
+            "+OK [Success]\n".to_owned()
+        }
         "reloadacl" => "+OK acl reloaded\n".to_owned(),
         "global_getvar" => global_getvar(world, arguments),
         "global_setvar" => global_setvar(world, arguments),
@@ -36,6 +41,7 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             count => format!("+OK Deleted: {count}\n"),
         },
         "sofia" => sofia(arguments),
+        "conference" => super::super::conference::api(world, arguments),
         "console_complete" => String::new(),
         _ => return None,
     })

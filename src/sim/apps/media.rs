@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::channel::{Channel, Endpoint};
+use super::super::channel::{Channel, Digit, Endpoint};
 use super::super::core::{Core, World};
 use super::super::names::EventKind;
 use super::{Wait, Woken};
+
+/// A recording's limit counts what has been recorded, which begins with the next frame; the
+/// recordings show 1.8 s for 2.
+const RECORD_SLACK: Duration = Duration::from_millis(0);
 
 /// Plays one file or several (`switch_ivr_play_file` in `switch_ivr_play_say.c`).
 pub(super) async fn playback(core: &Arc<Core>, uuid: &str, argument: &str, endless: bool) {
@@ -32,6 +36,8 @@ pub(super) async fn playback(core: &Arc<Core>, uuid: &str, argument: &str, endle
                     response = "FILE NOT FOUND";
                     break 'all;
                 }
+                // A break ends one round of an endless playback, not the whole.
+                Played::Broken if endless => {}
                 Played::Broken => break 'all,
                 Played::Down => {
                     response = "PLAYBACK ERROR";
@@ -144,12 +150,16 @@ pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: 
         }
         let mut digits = String::new();
         let mut ended = false;
+        let mut terminator = String::new();
         while digits.len() < usize::try_from(max).unwrap_or(usize::MAX) && !ended {
             let mut wait = Wait::new(core, uuid).for_at_most(Duration::from_millis(timeout));
             wait.digits = true;
             loop {
                 match wait.next().await {
-                    Woken::Digit(digit) if terminators.contains(digit) => ended = true,
+                    Woken::Digit(digit) if terminators.contains(digit) => {
+                        terminator = digit.to_string();
+                        ended = true;
+                    }
                     Woken::Digit(digit) => digits.push(digit),
                     Woken::Message(message) => {
                         super::perform(core, uuid, message).await;
@@ -166,6 +176,7 @@ pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: 
                 if !variable.is_empty() {
                     channel.vars.set(variable, digits);
                 }
+                channel.vars.set("read_terminator_used", terminator);
                 channel.vars.set("read_result", "success");
             }
             return;
@@ -185,8 +196,8 @@ pub(super) fn speak(core: &Arc<Core>, uuid: &str) {
 }
 
 /// Begins a recording (`switch_ivr_record_session` in `switch_ivr_async.c`).
-pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str) -> bool {
-    let path = path.split(['+', ' ']).next().unwrap_or_default().to_owned();
+pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str, limit: &str) -> bool {
+    let path = path.to_owned();
     let Some(channel) = world.channels.get_mut(uuid) else {
         return false;
     };
@@ -201,6 +212,12 @@ pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str) -> boo
         "session_record",
         &path,
     );
+    if let Some(limit) = limit.parse().ok().filter(|limit| *limit > 0) {
+        let uuid = uuid.to_owned();
+        world.later(RECORD_SLACK + Duration::from_secs(limit), move |world| {
+            stop_record(world, &uuid, &path);
+        });
+    }
     true
 }
 
@@ -230,6 +247,33 @@ pub(in super::super) fn stop_record(world: &mut World, uuid: &str, path: &str) -
         bug(world, uuid, EventKind::MediaBugStop, "session_record", path);
     }
     !stopped.is_empty()
+}
+
+/// Mixes a file into what a leg hears (`uuid_displace`); it ends by itself with the file.
+pub(in super::super) fn displace(world: &mut World, uuid: &str, path: &str) {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return;
+    };
+    channel.bugs.push(("displace", path.to_owned()));
+    bug(world, uuid, EventKind::MediaBugStart, "displace", path);
+    let span = length(path).map_or(Duration::ZERO, |(_, span)| span);
+    let (uuid, path) = (uuid.to_owned(), path.to_owned());
+    world.later(span, move |world| drop(stop_displace(world, &uuid, &path)));
+}
+
+/// Ends a displacement; says whether there was one.
+pub(in super::super) fn stop_displace(world: &mut World, uuid: &str, path: &str) -> bool {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return false;
+    };
+    let found = channel
+        .bugs
+        .iter()
+        .position(|(kind, target)| *kind == "displace" && target == path);
+    let Some(at) = found else { return false };
+    channel.bugs.remove(at);
+    bug(world, uuid, EventKind::MediaBugStop, "displace", path);
+    true
 }
 
 fn recorded(channel: &mut Channel) {
@@ -269,22 +313,30 @@ pub(in super::super) fn send_digits(world: &mut World, uuid: &str, digits: &str)
     }
     let keys = digits.split('@').next().unwrap_or_default().to_owned();
     if let Some(far) = far {
-        receive_digits(world, &far, &keys);
+        receive_digits(world, &far, &keys, "RTP");
     }
 }
 
-/// A leg receives digits: `DTMF`, and whoever reads digits gets them.
-pub(in super::super) fn receive_digits(world: &mut World, uuid: &str, keys: &str) {
-    for key in keys.chars() {
-        let Some(channel) = world.channels.get_mut(uuid) else {
-            return;
-        };
-        channel.digits.push_back(key);
+/// A leg receives digits, which wait for somebody who reads them.
+pub(in super::super) fn receive_digits(
+    world: &mut World,
+    uuid: &str,
+    keys: &str,
+    source: &'static str,
+) {
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        channel
+            .digits
+            .extend(keys.chars().map(|key| Digit { key, source }));
         channel.wake.notify_one();
-        world.fire_channel_with(uuid, EventKind::Dtmf, |event| {
-            event.add("DTMF-Digit", key.to_string());
-            event.add("DTMF-Duration", "1400");
-            event.add("DTMF-Source", "RTP");
-        });
     }
+}
+
+/// Somebody reads a digit: `DTMF` (`switch_channel_dequeue_dtmf` in `switch_channel.c`).
+pub(super) fn read_digit(world: &mut World, uuid: &str, digit: Digit) {
+    world.fire_channel_with(uuid, EventKind::Dtmf, |event| {
+        event.add("DTMF-Digit", digit.key.to_string());
+        event.add("DTMF-Duration", "2000");
+        event.add("DTMF-Source", digit.source);
+    });
 }

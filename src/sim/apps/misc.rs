@@ -40,7 +40,7 @@ pub(super) fn run(world: &mut World, uuid: &str, name: &str, argument: &str) {
         "event" => {
             let mut event = Event::new(super::super::names::EventKind::Application);
             if let Some(channel) = world.channels.get(uuid) {
-                channel.write(&mut event);
+                channel.write(&mut event, world.verbose);
             }
             for pair in super::super::quoting::separate(argument, ',', 64) {
                 if let Some((name, value)) = pair.split_once('=') {
