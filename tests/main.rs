@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cli;
+mod esl_captures;
 mod live_quoting;
+mod recordings;
 mod sim_conformance;
