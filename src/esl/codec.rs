@@ -1,6 +1,6 @@
 //! Bytes to frames, without IO.
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
 
 use super::frame::{ContentType, Frame};
@@ -10,6 +10,13 @@ use super::frame::{ContentType, Frame};
 /// `mod_event_socket.c`).
 const CUT_REPLY_BYTES: usize = "Content-Type: command/reply\n".len() + 510;
 const CUT_REPLY_START: &[u8] = b"Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-";
+
+/// Frames up to this size are copied out of the read buffer. An event that is kept then holds its
+/// own 4 kB, not the buffer around it, and the buffer is used again at once.
+const MAX_COPIED: usize = 64 * 1024;
+
+/// Lengths and offsets are kept in 32 bits; no frame comes near that.
+const MAX_LIMIT: usize = u32::MAX as usize / 2;
 
 /// How large a frame may be; a larger one ends the link, since nothing behind it can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +50,7 @@ pub enum FrameError {
         limit: usize,
     },
     /// `Content-Length` is no number.
-    #[error("content length {0:?} is no number")]
+    #[error("content length {0:?} is no number of bytes")]
     BadLength(String),
 }
 
@@ -75,6 +82,10 @@ impl Default for Limits {
 impl Decoder {
     /// A decoder at the start of a stream.
     pub fn new(limits: Limits) -> Self {
+        let limits = Limits {
+            max_header_bytes: limits.max_header_bytes.min(MAX_LIMIT),
+            max_body_bytes: limits.max_body_bytes.min(MAX_LIMIT),
+        };
         Self {
             limits,
             scanned: 0,
@@ -101,15 +112,14 @@ impl Decoder {
             },
         };
         let total = head_len + body_len;
+        // Room is not reserved for what was only announced: the buffer grows with what has come.
         if buffer.len() < total {
-            // One growth for the whole frame, not one for each read of it.
-            buffer.reserve(total - buffer.len());
             return Ok(None);
         }
         self.pending = None;
         self.scanned = 0;
-        let head = buffer.split_to(head_len).freeze();
-        let body = buffer.split_to(body_len).freeze();
+        let mut body = take_front(buffer, total);
+        let head = body.split_to(head_len);
         Ok(Some(Frame::new(head, body)))
     }
 
@@ -169,25 +179,50 @@ fn is_cut(buffer: &[u8]) -> bool {
     buffer.starts_with(CUT_REPLY_START)
 }
 
-/// Content type and length, the two headers that framing needs.
+/// Takes `length` bytes from the front. Either they or the rest are copied, whichever is cheaper,
+/// so that neither side pins the memory of the other.
+fn take_front(buffer: &mut BytesMut, length: usize) -> Bytes {
+    let rest = buffer.len() - length;
+    if length <= MAX_COPIED || rest > length {
+        let front = Bytes::copy_from_slice(&buffer[..length]);
+        buffer.advance(length);
+        return front;
+    }
+    let rest = BytesMut::from(&buffer[length..]);
+    let mut front = std::mem::replace(buffer, rest);
+    front.truncate(length);
+    front.freeze()
+}
+
+/// Content type and length, the two headers that framing needs; of doubles the first counts, as
+/// everywhere.
 fn read_head(head: &[u8]) -> Result<(ContentType, usize), FrameError> {
-    let mut content_type = ContentType::Unknown;
-    let mut length = 0;
+    let mut content_type = None;
+    let mut length = None;
     for line in head.split(|&byte| byte == b'\n') {
         let Some(colon) = memchr::memchr(b':', line) else {
             continue;
         };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"Content-Length") {
-            length = std::str::from_utf8(value)
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .ok_or_else(|| {
-                    FrameError::BadLength(String::from_utf8_lossy(value).into_owned())
-                })?;
-        } else if name.eq_ignore_ascii_case(b"Content-Type") {
-            content_type = ContentType::from_wire(value);
+        if length.is_none() && name.eq_ignore_ascii_case(b"Content-Length") {
+            length = Some(parse_length(value)?);
+        } else if content_type.is_none() && name.eq_ignore_ascii_case(b"Content-Type") {
+            content_type = Some(ContentType::from_wire(value));
         }
     }
-    Ok((content_type, length))
+    Ok((
+        content_type.unwrap_or(ContentType::Unknown),
+        length.unwrap_or(0),
+    ))
 }
+
+fn parse_length(value: &[u8]) -> Result<usize, FrameError> {
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| FrameError::BadLength(String::from_utf8_lossy(value).into_owned()))
+}
+
+#[cfg(test)]
+mod tests;

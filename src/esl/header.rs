@@ -66,6 +66,12 @@ impl Headers {
         self.lines.is_empty()
     }
 
+    /// The last value of this name, as it stands on the wire.
+    pub(super) fn raw_last(&self, name: &str) -> Option<&[u8]> {
+        let same = |line: &&Line| self.name_of(line).eq_ignore_ascii_case(name.as_bytes());
+        Some(self.value_of(self.lines.iter().rfind(same)?))
+    }
+
     /// The value as it stands on the wire, percent-encoded if FreeSWITCH encoded it.
     pub fn raw(&self, name: &str) -> Option<&[u8]> {
         let line = self
@@ -149,12 +155,15 @@ fn find_value(line: &[u8]) -> Option<usize> {
 }
 
 /// A channel event's lines have some 45 bytes on average; a guess that is a little high saves the
-/// growth of the index.
+/// growth of the index. Long blocks are long by their body.
 fn estimate_lines(bytes: usize) -> usize {
-    bytes / 32 + 4
+    (bytes / 32 + 4).min(512)
 }
 
 /// Offsets fit: a block is no longer than a frame, whose limit is far below 4 GiB.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
