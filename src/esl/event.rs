@@ -1,11 +1,13 @@
 //! One event: a reference-counted buffer with an index of its header lines.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::header::Headers;
 
@@ -46,6 +48,9 @@ struct Inner {
     body: Bytes,
 }
 
+/// The members of a JSON object in the order of the wire, doubles and all.
+struct Members(Vec<(String, Value)>);
+
 /// Why the body of a frame is no event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
@@ -67,7 +72,9 @@ impl Event {
     pub fn parse(bytes: Bytes) -> Result<Self, EventError> {
         let (headers, head_len) = Headers::index(bytes);
         let mut body = headers.bytes().slice(head_len..);
-        let announced = headers.raw("Content-Length").and_then(parse_number);
+        // FreeSWITCH writes its own length last (`switch_event_serialize`); one before it is a
+        // header that the sender of the event chose.
+        let announced = headers.raw_last("Content-Length").and_then(parse_number);
         body.truncate(announced.unwrap_or(0));
         let event = Self(Arc::new(Inner { headers, body }));
         if event.headers().raw("Event-Name").is_none() {
@@ -85,23 +92,28 @@ impl Event {
         let json_error = |error: serde_json::Error| EventError::Json(error.to_string());
         // FreeSWITCH does not escape bytes that are not UTF-8 (cJSON prints them raw).
         let text = String::from_utf8_lossy(bytes);
-        let object: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&text).map_err(json_error)?;
+        let Members(members) = serde_json::from_str(&text).map_err(json_error)?;
+        let body = members
+            .iter()
+            .find(|(name, _)| name == "_body")
+            .and_then(|(_, body)| body.as_str())
+            .unwrap_or_default();
         let mut plain = String::with_capacity(bytes.len() + bytes.len() / 4);
-        let mut body = "";
-        for (name, value) in &object {
+        for (name, value) in &members {
             match value {
-                serde_json::Value::String(text) if name == "_body" => body = text,
-                serde_json::Value::String(text) => write_header(&mut plain, name, text),
-                serde_json::Value::Array(items) => {
-                    let items: Vec<&str> =
-                        items.iter().filter_map(serde_json::Value::as_str).collect();
+                Value::String(_) if name == "_body" => {}
+                // It counts the bytes before any were replaced.
+                Value::String(_)
+                    if !body.is_empty() && name.eq_ignore_ascii_case("Content-Length") => {}
+                Value::String(text) => write_header(&mut plain, name, text),
+                Value::Array(items) => {
+                    let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
                     write_header(&mut plain, name, &format!("ARRAY::{}", items.join("|:")));
                 }
                 other => return Err(EventError::Json(format!("{name} is {other}"))),
             }
         }
-        if !body.is_empty() && !object.contains_key("Content-Length") {
+        if !body.is_empty() {
             write_header(&mut plain, "Content-Length", &body.len().to_string());
         }
         plain.push('\n');
@@ -136,9 +148,11 @@ impl Event {
         self.headers().text(name)
     }
 
-    /// The decoded value of a header as text, `None` also when it is empty.
+    /// The decoded value of a header as text, `None` also when it is empty, which FreeSWITCH
+    /// writes as `_undef_` (`switch_event_serialize`).
     pub fn filled(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.text(name).filter(|value| !value.is_empty())
+        self.text(name)
+            .filter(|value| !value.is_empty() && value != "_undef_")
     }
 
     /// The value of a header as a number.
@@ -170,15 +184,49 @@ impl Event {
     }
 }
 
+// === impl Members ===
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
 fn write_header(plain: &mut String, name: &str, value: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        plain,
-        "{name}: {}",
-        percent_encode(value.as_bytes(), UNSAFE)
-    );
+    let value = percent_encode(value.as_bytes(), UNSAFE);
+    // Writing to a String cannot fail. FreeSWITCH writes names as they are; in JSON one could hold
+    // what ends a name or a line.
+    let _ = match name.contains(['\n', '\r']) || name.contains(": ") {
+        true => writeln!(
+            plain,
+            "{}: {value}",
+            percent_encode(name.as_bytes(), UNSAFE)
+        ),
+        false => writeln!(plain, "{name}: {value}"),
+    };
 }
 
 fn parse_number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
