@@ -213,8 +213,9 @@ fn assert_same(event: &Event, json: &serde_json::Map<String, serde_json::Value>,
             other => panic!("{from}: {name} is {other}"),
         }
     }
+    // CODEC events have the same name twice, of which the map keeps one.
     let headers = json.keys().filter(|name| *name != "_body").count();
-    assert_eq!(event.headers().len(), headers, "{from}");
+    assert!(event.headers().len() >= headers, "{from}");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 
 mod cli;
 mod esl_captures;
+mod esl_link;
 mod live_quoting;
+mod peer;
 mod recordings;
 mod sim_conformance;

@@ -62,6 +62,12 @@ impl Connection {
     /// that task. The link ends when all its handles are dropped, when `drain` stops or when the
     /// socket does.
     pub fn start(self, config: ConnectionConfig, sink: impl EventSink, drain: &Drain) -> Link {
+        // Without room for one nothing could ever be sent.
+        let config = ConnectionConfig {
+            queue: config.queue.max(1),
+            max_pending: config.max_pending.max(1),
+            ..config
+        };
         let (requests_tx, requests_rx) = mpsc::channel(config.queue);
         let (lost_tx, lost_rx) = watch::channel(None);
         let task = LinkTask::new(self, config, requests_rx, lost_tx, sink);

@@ -17,7 +17,8 @@ use super::command::Command;
 use super::connection::{Connection, ReadError};
 use super::frame::ContentType;
 
-/// Anything that bytes can be read from and written to.
+/// Anything that bytes can be read from and written to. It must not hold written bytes back until
+/// a flush.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
