@@ -4,8 +4,11 @@
 
 mod cli;
 mod esl_captures;
+mod esl_connector;
 mod esl_link;
+mod fuzz_seeds;
 mod live_quoting;
 mod peer;
+mod peers_inputs;
 mod recordings;
 mod sim_conformance;

@@ -49,6 +49,9 @@ pub enum FrameError {
         /// The limit that was passed.
         limit: usize,
     },
+    /// The stream does not begin as FreeSWITCH begins it.
+    #[error("stream begins with \"{0}\"")]
+    NoHeader(String),
     /// `Content-Length` is no number.
     #[error("content length {0:?} is no number of bytes")]
     BadLength(String),

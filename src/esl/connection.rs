@@ -17,6 +17,9 @@ use crate::shutdown::Drain;
 /// Room that a read is given: a burst of a dozen events in one system call.
 pub(super) const READ_CHUNK: usize = 64 * 1024;
 
+/// How every frame that can come first begins (`listener_run` in `mod_event_socket.c`).
+const GREETING: &[u8] = b"Content-Type: ";
+
 /// A socket with its decoder, used directly only until [`Connection::start`].
 pub struct Connection {
     pub(super) io: BoxIo,
@@ -75,16 +78,38 @@ impl Connection {
         Link::new(requests_tx, lost_rx)
     }
 
+    /// The first frame of the stream. Cancel-safe: bytes read so far stay in the buffer.
+    pub(super) async fn read_greeting(&mut self) -> Result<Frame, ReadError> {
+        loop {
+            // Another protocol need not ever send what ends a header.
+            let compared = self.inbound.len().min(GREETING.len());
+            if self.inbound[..compared] != GREETING[..compared] {
+                let start = &self.inbound[..self.inbound.len().min(32)];
+                let start = start.escape_ascii().to_string();
+                return Err(FrameError::NoHeader(start).into());
+            }
+            if let Some(frame) = self.decoder.decode(&mut self.inbound)? {
+                return Ok(frame);
+            }
+            self.read_more().await?;
+        }
+    }
+
     /// The next frame. Cancel-safe: bytes read so far stay in the buffer.
     pub(super) async fn read_frame(&mut self) -> Result<Frame, ReadError> {
         loop {
             if let Some(frame) = self.decoder.decode(&mut self.inbound)? {
                 return Ok(frame);
             }
-            self.inbound.reserve(READ_CHUNK);
-            if self.io.read_buf(&mut self.inbound).await? == 0 {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
+            self.read_more().await?;
+        }
+    }
+
+    async fn read_more(&mut self) -> io::Result<()> {
+        self.inbound.reserve(READ_CHUNK);
+        match self.io.read_buf(&mut self.inbound).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
     }
 

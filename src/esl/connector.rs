@@ -111,9 +111,11 @@ impl Dialer for TcpDialer {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let socket = SockRef::from(&stream);
+            // The kernel counts in whole seconds and refuses none.
+            let second = Duration::from_secs(1);
             let keepalive = TcpKeepalive::new()
-                .with_time(self.silence)
-                .with_interval(self.silence / 3);
+                .with_time(self.silence.max(second))
+                .with_interval((self.silence / 3).max(second));
             socket.set_tcp_keepalive(&keepalive)?;
             #[cfg(target_os = "linux")]
             socket.set_tcp_user_timeout(Some(self.silence * 2))?;
@@ -153,7 +155,7 @@ impl Connector {
             .await
             .map_err(ConnectError::Dial)?;
         let mut connection = Connection::new(io, self.limits);
-        match connection.read_frame().await?.content_type() {
+        match connection.read_greeting().await?.content_type() {
             ContentType::AuthRequest => {}
             ContentType::RudeRejection => return Err(ConnectError::AddressRefused),
             other => return Err(ConnectError::Unexpected(other)),
