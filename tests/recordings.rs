@@ -53,7 +53,8 @@ pub(crate) fn all() -> Vec<Recording> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn read(path: &Path) -> Recording {
+/// One recording.
+pub(crate) fn read(path: &Path) -> Recording {
     let file = std::fs::File::open(path).expect("the recording can be opened");
     let bytes = zstd::decode_all(file).expect("the recording is zstd");
     let name = path

@@ -98,13 +98,18 @@ impl Event {
             .find(|(name, _)| name == "_body")
             .and_then(|(_, body)| body.as_str())
             .unwrap_or_default();
+        // FreeSWITCH's own length is the last one; it counts the bytes before any were replaced.
+        let length_at = members
+            .iter()
+            .rposition(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
+        let length = body.len().to_string();
         let mut plain = String::with_capacity(bytes.len() + bytes.len() / 4);
-        for (name, value) in &members {
+        for (at, (name, value)) in members.iter().enumerate() {
             match value {
                 Value::String(_) if name == "_body" => {}
-                // It counts the bytes before any were replaced.
-                Value::String(_)
-                    if !body.is_empty() && name.eq_ignore_ascii_case("Content-Length") => {}
+                Value::String(_) if length_at == Some(at) && !body.is_empty() => {
+                    write_header(&mut plain, name, &length);
+                }
                 Value::String(text) => write_header(&mut plain, name, text),
                 Value::Array(items) => {
                     let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
@@ -113,8 +118,8 @@ impl Event {
                 other => return Err(EventError::Json(format!("{name} is {other}"))),
             }
         }
-        if !body.is_empty() {
-            write_header(&mut plain, "Content-Length", &body.len().to_string());
+        if length_at.is_none() && !body.is_empty() {
+            write_header(&mut plain, "Content-Length", &length);
         }
         plain.push('\n');
         plain.push_str(body);

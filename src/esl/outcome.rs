@@ -110,4 +110,33 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn last_status_line_counts_and_the_first_lines_text_stays() {
+        let cases = [
+            ("+OK one\r\n", "+OK one"),
+            ("+OK\n+OK [Success]\n", "+OK [Success]"),
+            ("-ERR a\n+OK b\n-ERR c\n\n", "-ERR c"),
+            ("-USAGE: a\n b\n", "-USAGE: a\n b"),
+            ("\n\r\n", "no reply"),
+            ("-ERR no reply", "no reply"),
+            ("-ERR no reply at all", "-ERR no reply at all"),
+        ];
+        for (answer, expected) in cases {
+            assert_eq!(Outcome::parse(answer.as_bytes()).to_string(), expected);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_an_outcome(text in "(\\+OK|-ERR|-USAGE)?[:\\s]{0,2}\\PC{0,30}\n?.{0,9}", bytes: Vec<u8>) {
+            for answer in [text.as_bytes(), &bytes] {
+                let outcome = Outcome::parse(answer);
+                proptest::prop_assert_eq!(
+                    outcome.is_success(),
+                    !matches!(outcome, Outcome::Error(_) | Outcome::Usage(_))
+                );
+            }
+        }
+    }
 }

@@ -7,10 +7,13 @@ const SMALL: Limits = Limits {
     max_body_bytes: 128,
 };
 
+/// Headers and body.
+type PlainFrame = (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>);
+
 /// What became of a stream: its frames, how it failed, and whether it ended between two frames.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    frames: Vec<(Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>)>,
+    frames: Vec<PlainFrame>,
     error: Option<FrameError>,
     ended_between: bool,
 }
@@ -40,7 +43,7 @@ fn read(decoder: Decoder, chunks: impl IntoIterator<Item = impl AsRef<[u8]>>) ->
     outcome
 }
 
-fn plain(frame: &Frame) -> (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>) {
+fn plain(frame: &Frame) -> PlainFrame {
     let headers = frame
         .headers()
         .iter_raw()

@@ -273,11 +273,11 @@ impl<S: EventSink> LinkTask<S> {
 
     fn take_reply(&mut self, frame: Frame) -> Result<(), Lost> {
         // A command that is still unwritten cannot be answered yet.
-        let written = self.written;
-        let slot = self
-            .pending
-            .pop_front_if(|slot| slot.end <= written)
-            .ok_or(Lost::Unasked)?;
+        let slot = match self.pending.front() {
+            Some(slot) if slot.end <= self.written => self.pending.pop_front(),
+            _ => None,
+        };
+        let slot = slot.ok_or(Lost::Unasked)?;
         match slot.waiter {
             // A caller that left has dropped its end; its reply ends here.
             Waiter::Caller(reply) => drop(reply.send(Ok(Reply { frame }))),

@@ -1,0 +1,46 @@
+//! Seeds for the fuzz targets, made from the recordings (see fuzz/README.md).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bytes::BytesMut;
+use switchgate::esl::{ContentType, Decoder, Limits};
+
+use crate::recordings;
+
+/// Larger seeds slow the fuzzer down and show it nothing new.
+const MAX_SEED: usize = 16 * 1024;
+
+#[test]
+#[ignore = "writes fuzz/corpus"]
+fn fuzz_seeds() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        let folder = corpus.join(target);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(name), bytes).unwrap();
+    };
+    let mut shapes = BTreeSet::new();
+    for recording in recordings::all() {
+        let stream = recording.stream();
+        let ends = [
+            &stream[..stream.len().min(MAX_SEED)],
+            &stream[stream.len() / 2..],
+        ];
+        for (at, part) in ends.into_iter().enumerate() {
+            let mut seed = vec![u8::try_from(at).unwrap(), 1, 60, 200];
+            seed.extend_from_slice(&part[..part.len().min(MAX_SEED)]);
+            write("decoder", &format!("{}.{at}", recording.name), &seed);
+        }
+        let mut buffer = BytesMut::from(stream.as_slice());
+        let mut decoder = Decoder::new(Limits::default());
+        while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+            // One of each length class of each type is enough.
+            let shape = (frame.content_type() as u8, frame.body().len() / 512);
+            if frame.content_type() != ContentType::AuthRequest && shapes.insert(shape) {
+                let name = format!("{:?}.{}", frame.content_type(), shape.1);
+                write("event", &name, frame.body());
+            }
+        }
+    }
+}
