@@ -5,6 +5,11 @@ use bytes::Bytes;
 
 use crate::domain::{JobId, TextError, check_wire_text};
 
+/// Longest text that one command takes, far below the 10 MiB after which FreeSWITCH ends a command
+/// wherever it stands and reads the rest as the next one (`max_len` of `read_packet` in
+/// `mod_event_socket.c`).
+const MAX_TEXT: usize = 1 << 20;
+
 /// One command, rendered and checked: it ends with its empty line and holds no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command(Bytes);
@@ -16,7 +21,7 @@ impl Command {
     /// (`api_exec(NULL, ..)` in `mod_event_socket.c`), so only for what is quick.
     ///
     /// # Errors
-    /// When the line holds a line feed, a carriage return or NUL.
+    /// When the line holds a line feed, a carriage return or NUL, or is longer than 1 MiB.
     pub fn api(line: &str) -> Result<Self, TextError> {
         Self::line("api", line)
     }
@@ -27,7 +32,7 @@ impl Command {
     /// # Errors
     /// As [`Command::api`].
     pub fn bgapi(job: &JobId, line: &str) -> Result<Self, TextError> {
-        check_wire_text(line)?;
+        check(line)?;
         Ok(Self(format!("bgapi {line}\nJob-UUID: {job}\n\n").into()))
     }
 
@@ -57,7 +62,7 @@ impl Command {
     /// # Errors
     /// As [`Command::api`].
     pub fn filter(header: &str, value: &str) -> Result<Self, TextError> {
-        check_wire_text(value)?;
+        check(value)?;
         Self::line("filter", &format!("{header} {value}"))
     }
 
@@ -85,7 +90,7 @@ impl Command {
     /// # Errors
     /// As [`Command::api`].
     pub(super) fn userauth(user: &str, password: &str) -> Result<Self, TextError> {
-        check_wire_text(password)?;
+        check(password)?;
         Self::line("userauth", &format!("{user}:{password}"))
     }
 
@@ -95,8 +100,19 @@ impl Command {
     }
 
     fn line(word: &str, rest: &str) -> Result<Self, TextError> {
-        check_wire_text(rest)?;
+        check(rest)?;
         Ok(Self(format!("{word} {rest}\n\n").into()))
+    }
+}
+
+fn check(text: &str) -> Result<(), TextError> {
+    check_wire_text(text)?;
+    match text.len() > MAX_TEXT {
+        true => Err(TextError {
+            name: "more than 1 MiB",
+            at: MAX_TEXT,
+        }),
+        false => Ok(()),
     }
 }
 
@@ -116,5 +132,17 @@ mod tests {
             assert!(Command::auth(hostile).is_err());
             assert!(Command::userauth("u@d", hostile).is_err());
         }
+    }
+
+    /// FreeSWITCH would take the rest for a command of its own.
+    #[test]
+    fn no_argument_is_longer_than_freeswitch_reads() {
+        let fits = "x".repeat(MAX_TEXT);
+        assert!(Command::api(&fits).is_ok());
+        let long = format!("{fits}api hupall");
+        assert_eq!(Command::api(&long).map_err(|e| e.at), Err(MAX_TEXT));
+        assert!(Command::bgapi(&JobId::generate(), &long).is_err());
+        assert!(Command::filter("Unique-ID", &long).is_err());
+        assert!(Command::userauth("u@d", &long).is_err());
     }
 }
