@@ -175,14 +175,6 @@ impl Event {
         self.filled("Event-Subclass")
     }
 
-    /// The same event in a buffer of its own. Events share the buffer of the read that brought
-    /// them; whoever keeps one for long would keep all of that.
-    pub fn detached(&self) -> Self {
-        let copy = Bytes::copy_from_slice(self.headers().bytes());
-        // What was an event before is one again.
-        Self::parse(copy).unwrap_or_else(|_| self.clone())
-    }
-
     /// Bytes that the event occupies: its wire form and the index.
     pub fn size(&self) -> usize {
         self.headers().bytes().len() + self.headers().len() * 12 + 64

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use super::event::Event;
 use super::frame::{ContentType, Frame};
 use super::header::Headers;
 use super::outcome::Outcome;
+use crate::domain::Deadline;
 
 mod task;
 
@@ -86,12 +88,20 @@ pub enum LinkError {
     /// The command was written but its reply never came; it may have been executed.
     #[error("command was sent but its reply was lost: {0}")]
     OutcomeUnknown(Lost),
+    /// The deadline passed first.
+    #[error("deadline passed before the reply came")]
+    TimedOut {
+        /// Whether the command had been taken for writing; if not, it never will be.
+        sent: bool,
+    },
 }
 
 /// The whole interface of the task.
 #[derive(Debug)]
 pub(super) struct Request {
     command: Command,
+    /// Set when the task takes the request, for a caller that gives up.
+    taken: Arc<AtomicBool>,
     reply: oneshot::Sender<Result<Reply, LinkError>>,
 }
 
@@ -112,9 +122,31 @@ impl Link {
     /// # Errors
     /// [`LinkError`] says whether the command may have been executed.
     pub async fn send(&self, command: Command) -> Result<Reply, LinkError> {
+        self.exchange(command, Arc::default()).await
+    }
+
+    /// As [`Link::send`], until a deadline.
+    ///
+    /// # Errors
+    /// As [`Link::send`]; [`LinkError::TimedOut`] says whether the command was sent.
+    pub async fn send_by(&self, command: Command, deadline: Deadline) -> Result<Reply, LinkError> {
+        let taken = Arc::<AtomicBool>::default();
+        match deadline
+            .bound(self.exchange(command, Arc::clone(&taken)))
+            .await
+        {
+            Some(result) => result,
+            None => Err(LinkError::TimedOut {
+                sent: taken.load(Ordering::Acquire),
+            }),
+        }
+    }
+
+    async fn exchange(&self, command: Command, taken: Arc<AtomicBool>) -> Result<Reply, LinkError> {
         let (reply_tx, reply_rx) = oneshot::channel();
         let request = Request {
             command,
+            taken,
             reply: reply_tx,
         };
         if self.requests.send(request).await.is_err() {

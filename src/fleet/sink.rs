@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Sinks;
 use super::node::Node;
 use crate::domain::JobId;
@@ -31,9 +29,9 @@ impl EventSink for NodeSink {
                     .text("Job-UUID")
                     .and_then(|id| id.parse::<JobId>().ok());
                 if let Some(id) = &job {
-                    // Copied, or a finished job would keep the whole read that brought it.
-                    let output = Bytes::copy_from_slice(event.body());
-                    self.sinks.jobs.finish(id, End::Answered(output));
+                    self.sinks
+                        .jobs
+                        .finish(id, End::Answered(event.body().clone()));
                 }
             }
             Some(b"MODULE_LOAD" | b"MODULE_UNLOAD") => self.node.forget_applications(),

@@ -289,7 +289,7 @@ impl Session {
             b"CHANNEL_HANGUP" => self.end(cause, sip_code, event_time(event)),
             b"CHANNEL_HANGUP_COMPLETE" => {
                 self.end(cause, sip_code, event_time(event));
-                self.final_event = Some(event.detached());
+                self.final_event = Some(event.clone());
             }
             b"CHANNEL_DESTROY" => {
                 self.end(cause, sip_code, event_time(event));

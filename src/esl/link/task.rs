@@ -9,6 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -232,6 +233,7 @@ impl<S: EventSink> LinkTask<S> {
         if request.reply.is_closed() {
             return;
         }
+        request.taken.store(true, Ordering::Release);
         self.enqueue(&request.command, Waiter::Caller(request.reply));
     }
 
