@@ -1,6 +1,7 @@
 //! The command line: one module for each sub-command.
 
 mod check_config;
+mod demo;
 mod healthcheck;
 mod serve;
 mod signal;

@@ -1,5 +1,6 @@
 //! Switchgate: the gRPC control plane for FreeSWITCH.
 
+pub mod app;
 pub mod backoff;
 pub mod cli;
 pub mod config;

@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
+use super::{CliError, Ending, LogArgs, demo, run_logged, run_until_signal};
+use crate::app::App;
 use crate::config::{Config, Loader, NodeNeed, Problems, Source};
+use crate::shutdown::Drain;
 
 /// Flags of `switchgate serve`.
 #[derive(Debug, Clone, Default, Args)]
@@ -121,14 +123,28 @@ impl Serve {
 
 /// Serves until `stop` resolves, then drains.
 async fn serve(
-    config: Config,
+    mut config: Config,
     demo: bool,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
-    // wired by app
-    let _ = (config, demo);
-    stop.await;
-    Err(CliError::run("the server", "the server is not wired yet"))
+    let simulated = Drain::new();
+    if demo {
+        config.nodes = demo::start(&simulated)
+            .await
+            .map_err(|error| CliError::run("the demo", error))?;
+    }
+    let app = App::build(&config)
+        .await
+        .map_err(|error| CliError::run("the server", error))?;
+    if demo {
+        let address = app
+            .address()
+            .map_err(|error| CliError::run("the server", error))?;
+        println!("{}", demo::introduction(address));
+    }
+    app.run(stop).await;
+    simulated.finish(config.shutdown.grace).await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,11 +3,18 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tracing::info;
 
 use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
 use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source};
 use crate::domain::check_wire_text;
+use crate::shutdown::Drain;
+use crate::sim::SimConfig;
+
+/// How long the simulator's links may take to close.
+const STOP_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Flags of `switchgate sim`.
 #[derive(Debug, Clone, Args)]
@@ -68,13 +75,21 @@ async fn simulate(
     sim: Sim,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
-    // wired by app
-    let _ = sim;
+    let failed = |error| CliError::run("the simulator", error);
+    let listener = TcpListener::bind(sim.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    info!(%address, name = sim.name, "simulated FreeSWITCH listens");
+    let config = SimConfig {
+        name: sim.name,
+        password: sim.password.expose_secret().to_owned(),
+        ..SimConfig::default()
+    };
+    let drain = Drain::new();
+    let node = crate::sim::Sim::new(config, &drain);
+    drain.spawn(async move { node.serve(listener).await });
     stop.await;
-    Err(CliError::run(
-        "the simulator",
-        "the simulator is not wired yet",
-    ))
+    drain.finish(STOP_GRACE).await;
+    Ok(())
 }
 
 fn parse_password(text: &str) -> Result<SecretString, String> {

@@ -1,0 +1,244 @@
+//! The gateway as a whole: the only place that wires its parts together.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::config::{Config, EslConfig, NodeConfig};
+use crate::control::{Control, Once, OnceConfig};
+use crate::domain::NodeState;
+use crate::esl::{
+    Command, ConnectionConfig, Connector, Credentials, Dialer, Limits, Liveness, TcpDialer,
+};
+use crate::events::{Journal, JournalConfig};
+use crate::fleet::{Fleet, NodeSpec, Sinks};
+use crate::grpc::{Deadlines, GrpcConfig, Health, Server, Services};
+use crate::jobs::{Jobs, JobsConfig};
+use crate::shutdown::Drain;
+use crate::tracker::{Tracker, TrackerConfig};
+
+/// What is left of the grace period for links to say goodbye when RPCs have used it up.
+const LINK_GRACE: Duration = Duration::from_secs(2);
+
+/// The parts of a gateway, wired. It connects to its nodes at once and serves when it runs.
+#[derive(Debug)]
+pub struct App {
+    listener: TcpListener,
+    server: Server,
+    control: Control,
+    /// Connections, RPCs and streams.
+    front: Drain,
+    /// Links, jobs and everything that RPCs need.
+    back: Drain,
+    grace: Duration,
+    delay: Duration,
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address} (grpc.listen); choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The descriptor set is malformed.
+    #[error("reflection is broken")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+// === impl App ===
+
+impl App {
+    /// Wires a gateway and binds its listener.
+    ///
+    /// # Errors
+    /// When the listener cannot be bound.
+    pub async fn build(config: &Config) -> Result<Self, AppError> {
+        let dialer = TcpDialer {
+            silence: config.esl.probe_after,
+        };
+        Self::build_with(config, Arc::new(dialer)).await
+    }
+
+    /// As [`App::build`], with sockets of another kind.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_with(config: &Config, dialer: Arc<dyn Dialer>) -> Result<Self, AppError> {
+        let address = config.grpc.listen;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| AppError::Listen { address, source })?;
+        let (front, back) = (Drain::new(), Drain::new());
+
+        let tracker_config = TrackerConfig {
+            retention: config.sessions.retention,
+            ..TrackerConfig::default()
+        };
+        let jobs_config = JobsConfig {
+            retention: config.jobs.retention,
+            max_finished: config.jobs.max_finished,
+            ..JobsConfig::default()
+        };
+        let journal_config = JournalConfig {
+            max_bytes: config.events.journal_bytes.bytes(),
+            max_age: config.events.journal_age,
+        };
+        let sinks = Sinks {
+            tracker: Tracker::start(tracker_config, &back),
+            jobs: Jobs::start(jobs_config, &back),
+            journal: Arc::new(Journal::new(journal_config)),
+        };
+        let specs = config
+            .nodes
+            .iter()
+            .map(|node| node_spec(node, &config.esl, &dialer))
+            .collect();
+        let control = Control {
+            fleet: Fleet::start(specs, &sinks, &back),
+            tracker: sinks.tracker,
+            jobs: sinks.jobs,
+            journal: sinks.journal,
+            drain: back.clone(),
+            job_timeout: config.jobs.default_timeout,
+        };
+        let once_config = OnceConfig {
+            retention: config.jobs.retention,
+            max_finished: config.jobs.max_finished,
+        };
+        let services = Services {
+            control: control.clone(),
+            once: Once::new(once_config, &front),
+            drain: front.clone(),
+            deadlines: Deadlines {
+                default: config.grpc.deadlines.default,
+                originate: config.grpc.deadlines.originate,
+                max: config.grpc.deadlines.max,
+            },
+            subscriber_bytes: config.events.subscriber_bytes.bytes() as u64,
+            heartbeat_interval: config.events.heartbeat_interval,
+        };
+        let grpc = GrpcConfig {
+            max_message_bytes: config.grpc.max_message_bytes.bytes(),
+            keepalive_interval: config.grpc.keepalive_interval,
+            keepalive_timeout: config.grpc.keepalive_timeout,
+            max_concurrent_streams: config.grpc.max_concurrent_streams,
+            reflection: config.grpc.reflection,
+        };
+        Ok(Self {
+            listener,
+            server: Server::new(&services, grpc)?,
+            control,
+            front,
+            back,
+            grace: config.shutdown.grace,
+            delay: config.shutdown.delay,
+        })
+    }
+
+    /// Where it listens; tells the port when any free one was asked for.
+    ///
+    /// # Errors
+    /// When the socket has no address, which a bound one has.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What it knows and does, for tests that look behind the API.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,
+    /// no new connections, streams end, RPCs under way finish, links say goodbye. Says whether all
+    /// of that was done within the grace period.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
+        if let Ok(address) = self.address() {
+            info!(%address, "serving gRPC");
+        }
+        let health = self.server.health().clone();
+        self.front.spawn(serve_when_ready(
+            Arc::clone(&self.control.fleet),
+            health.clone(),
+            self.front.clone(),
+        ));
+        self.front.spawn(self.server.serve(self.listener));
+        stop.await;
+
+        info!("draining");
+        health.set_serving(false);
+        // Endpoints must have noticed before connections are refused.
+        tokio::time::sleep(self.delay).await;
+        let began = tokio::time::Instant::now();
+        let front_done = self.front.finish(self.grace).await;
+        if !front_done {
+            warn!(
+                left = self.front.running(),
+                "grace period is over; RPCs under way are cut"
+            );
+        }
+        let left = self.grace.saturating_sub(began.elapsed()).max(LINK_GRACE);
+        let back_done = self.back.finish(left).await;
+        if !back_done {
+            warn!(
+                left = self.back.running(),
+                "grace period is over; links are cut"
+            );
+        }
+        info!("stopped");
+        front_done && back_done
+    }
+}
+
+/// Health turns to SERVING once a first node is in service, and stays there: a gateway without its
+/// nodes still tells what it knows, and says UNAVAILABLE where it cannot act.
+async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
+    tokio::select! {
+        biased;
+        () = drain.stopped() => {}
+        () = fleet.any_ready() => {
+            info!(state = %NodeState::Ready, "a node is in service");
+            health.set_serving(true);
+        }
+    }
+}
+
+fn node_spec(node: &NodeConfig, esl: &EslConfig, dialer: &Arc<dyn Dialer>) -> NodeSpec {
+    NodeSpec {
+        id: node.id.clone(),
+        connector: Connector {
+            address: node.address.to_string(),
+            credentials: Credentials {
+                user: node.user.clone(),
+                password: SecretString::from(node.password.expose().to_owned()),
+            },
+            timeout: esl.connect_timeout,
+            limits: Limits {
+                max_header_bytes: esl.max_header_bytes.bytes(),
+                max_body_bytes: esl.max_frame_bytes.bytes(),
+            },
+            dialer: Arc::clone(dialer),
+        },
+        labels: Arc::new(node.labels.clone()),
+        command_links: node.command_links,
+        link: ConnectionConfig {
+            max_pending: esl.max_pending,
+            liveness: Liveness {
+                probe_after: esl.probe_after,
+                dead_after: esl.dead_after,
+                probe: Command::noevents(),
+            },
+            ..ConnectionConfig::default()
+        },
+        backoff: (esl.backoff.min, esl.backoff.max),
+    }
+}
