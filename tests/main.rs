@@ -2,11 +2,13 @@
 // clippy.toml allows both in test functions alone, not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod api_sessions;
 mod cli;
 mod esl_captures;
 mod esl_connector;
 mod esl_link;
 mod fuzz_seeds;
+mod gateway;
 mod live_quoting;
 mod peer;
 mod peers_inputs;

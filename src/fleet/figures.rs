@@ -13,7 +13,7 @@ pub struct Figures {
     pub max_sessions: u32,
     /// New sessions in the last second.
     pub sessions_per_second: u32,
-    /// The limit of new sessions per second, which heartbeats do not tell: by `status`.
+    /// The limit of new sessions per second, which `status` alone tells.
     pub max_sessions_per_second: u32,
     /// Idle CPU in percent.
     pub idle_cpu: f64,
@@ -45,14 +45,20 @@ impl Figures {
         self.heartbeat_at = Some(SystemTime::now());
     }
 
-    /// Takes the limit of sessions per second out of `status`:
-    /// `0 session(s) per Sec out of max 2000, peak 4, last 5min 4`.
+    /// Takes the limits out of `status` (`status_function` in FreeSWITCH's `mod_commands.c`):
+    /// `0 session(s) per Sec out of max 2000, peak 4, last 5min 4` and `20000 session(s) max`.
     pub(super) fn status(&mut self, status: &str) {
-        let limit = status
-            .lines()
-            .find_map(|line| line.split_once("per Sec out of max "))
-            .and_then(|(_, rest)| rest.split(',').next()?.trim().parse().ok());
-        self.max_sessions_per_second = limit.unwrap_or(self.max_sessions_per_second);
+        for line in status.lines() {
+            if let Some((_, rest)) = line.split_once("per Sec out of max ") {
+                let limit = rest
+                    .split(',')
+                    .next()
+                    .and_then(|limit| limit.trim().parse().ok());
+                self.max_sessions_per_second = limit.unwrap_or(self.max_sessions_per_second);
+            } else if let Some((limit, _)) = line.split_once(" session(s) max") {
+                self.max_sessions = limit.trim().parse().unwrap_or(self.max_sessions);
+            }
+        }
     }
 }
 
@@ -61,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_of_sessions_per_second_is_found_in_status() {
+    fn the_limits_are_found_in_status() {
         let mut figures = Figures::default();
         figures.status("0 session(s) - peak 4, last 5min 4 \n0 session(s) per Sec out of max 2000, peak 4, last 5min 4 \n");
         assert_eq!(figures.max_sessions_per_second, 2000);

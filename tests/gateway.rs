@@ -1,0 +1,217 @@
+//! A gateway for tests: over simulated nodes, or over a real FreeSWITCH where one is given.
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use switchgate::app::App;
+use switchgate::config::{Config, NodeAddress, NodeConfig};
+use switchgate::control::Control;
+use switchgate::domain::NodeState;
+use switchgate::pb::call_service_client::CallServiceClient;
+use switchgate::pb::event_service_client::EventServiceClient;
+use switchgate::pb::job_service_client::JobServiceClient;
+use switchgate::pb::node_service_client::NodeServiceClient;
+use switchgate::pb::session_service_client::SessionServiceClient;
+use switchgate::shutdown::Drain;
+use switchgate::sim::{Sim, SimConfig};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// Longest time that anything in a test may take; only a hung test ever waits so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running gateway and what it runs over.
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) channel: Channel,
+    /// To look behind the API.
+    pub(crate) control: Control,
+    /// The simulated nodes, `sim-0` and so on; none over a real FreeSWITCH.
+    pub(crate) sims: Vec<Sim>,
+    sim_drain: Drain,
+    stop: Option<oneshot::Sender<()>>,
+    app: JoinHandle<bool>,
+}
+
+impl Gateway {
+    /// Over simulated nodes, as the configuration says; waits until all are in service.
+    pub(crate) async fn over_sims(count: usize, tune: impl FnOnce(&mut Config)) -> Self {
+        let sim_drain = Drain::new();
+        let mut config = test_config();
+        let mut sims = Vec::new();
+        for at in 0..count {
+            let name = format!("sim-{at}");
+            let sim = Sim::new(
+                SimConfig {
+                    name: name.clone(),
+                    ..SimConfig::default()
+                },
+                &sim_drain,
+            );
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let address = NodeAddress::from(listener.local_addr().unwrap());
+            config
+                .nodes
+                .push(NodeConfig::new(name.parse().unwrap(), address, "ClueCon"));
+            let server = sim.clone();
+            sim_drain.spawn(async move { server.serve(listener).await });
+            sims.push(sim);
+        }
+        tune(&mut config);
+        Self::start(config, sims, sim_drain).await
+    }
+
+    /// Over one simulated node.
+    pub(crate) async fn over_sim() -> Self {
+        Self::over_sims(1, |_| {}).await
+    }
+
+    /// Over the FreeSWITCH that `SWITCHGATE_TEST_FREESWITCH=host:port` names, if it is set.
+    pub(crate) async fn over_freeswitch() -> Option<Self> {
+        let address = std::env::var("SWITCHGATE_TEST_FREESWITCH").ok()?;
+        let (host, port) = address
+            .rsplit_once(':')
+            .expect("SWITCHGATE_TEST_FREESWITCH=host:port");
+        let password =
+            std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
+        let address = NodeAddress::new(host, port.parse().expect("a port"));
+        let mut config = test_config();
+        config.nodes.push(NodeConfig::new(
+            "freeswitch".parse().unwrap(),
+            address,
+            password,
+        ));
+        Some(Self::start(config, Vec::new(), Drain::new()).await)
+    }
+
+    async fn start(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
+        let app = App::build(&config).await.unwrap();
+        let address = app.address().unwrap();
+        let control = app.control().clone();
+        let (stop_tx, stop_rx) = oneshot::channel::<()>();
+        let app = sim_drain.spawn(app.run(async move {
+            let _ = stop_rx.await;
+        }));
+        for node in control.fleet.nodes() {
+            within(node.reached(NodeState::Ready)).await;
+        }
+        let channel = connect(address).await;
+        Self {
+            address,
+            channel,
+            control,
+            sims,
+            sim_drain,
+            stop: Some(stop_tx),
+            app,
+        }
+    }
+
+    pub(crate) fn sim(&self) -> &Sim {
+        &self.sims[0]
+    }
+
+    pub(crate) fn sessions(&self) -> SessionServiceClient<Channel> {
+        SessionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn calls(&self) -> CallServiceClient<Channel> {
+        CallServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn events(&self) -> EventServiceClient<Channel> {
+        EventServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn nodes(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.channel.clone())
+    }
+
+    /// Asks the gateway to drain, without waiting.
+    pub(crate) fn begin_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Drains, and proves that nothing is left: no watch, no unfinished job, no task.
+    pub(crate) async fn stop(mut self) {
+        within(async {
+            // Sweeps of what a leaving caller left behind happen on its task, not on ours.
+            while self.control.tracker.watches() > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        self.begin_stop();
+        let drained = within(&mut self.app).await.unwrap();
+        assert!(drained, "the gateway drains within its grace period");
+        assert!(self.sim_drain.finish(PATIENCE).await, "the simulator stops");
+    }
+}
+
+/// Runs a test over the simulator and, where one is given, over a real FreeSWITCH.
+pub(crate) async fn on_each<F, T>(test: F)
+where
+    F: Fn(Gateway) -> T,
+    T: Future<Output = Gateway>,
+{
+    test(Gateway::over_sim().await).await.stop().await;
+    match Gateway::over_freeswitch().await {
+        Some(gateway) => test(gateway).await.stop().await,
+        None => eprintln!(
+            "skipped on a real FreeSWITCH: SWITCHGATE_TEST_FREESWITCH=host:port is not set"
+        ),
+    }
+}
+
+/// A channel to a gateway.
+pub(crate) async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    within(endpoint.connect()).await.unwrap()
+}
+
+/// The future's output; a test that hangs fails here.
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("does not hang")
+}
+
+/// The code and the reason of a failure.
+pub(crate) fn code_and_reason(status: &Status) -> (Code, String) {
+    let details = status.get_error_details();
+    (
+        status.code(),
+        details
+            .error_info()
+            .map(|info| info.reason.clone())
+            .unwrap_or_default(),
+    )
+}
+
+/// A value of a failure's metadata; empty when it is missing.
+pub(crate) fn metadata(status: &Status, key: &str) -> String {
+    let details = status.get_error_details();
+    details
+        .error_info()
+        .and_then(|info| info.metadata.get(key).cloned())
+        .unwrap_or_default()
+}
+
+fn test_config() -> Config {
+    let mut config = Config::default();
+    config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    config.esl.backoff.min = Duration::from_millis(10);
+    config.esl.backoff.max = Duration::from_millis(100);
+    config
+}
