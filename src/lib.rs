@@ -1,4 +1,20 @@
 //! Switchgate: the gRPC control plane for FreeSWITCH.
+//!
+//! Data flows one way up, commands one way down; each module is one floor, and none knows those
+//! above it.
+//!
+//! ```text
+//! grpc      services, conversion, status, deadlines: alone knows tonic and `pb`
+//! control   verbs: a command, and the event that proves its effect
+//! jobs      every bgapi, with exactly one end        events   journal, cursors, subscriptions
+//! fleet     nodes: links, placement, sync            tracker  sessions and calls
+//! esl       codec without IO, quoting, one socket and its replies
+//! domain    ids, causes, states, deadlines, failures: the ground that all may use
+//! ```
+//!
+//! Beside them: [`app`] wires, [`config`] and [`cli`] face the operator, [`shutdown`] starts and
+//! stops every task, [`sim`] is a FreeSWITCH that exists only on the wire.
+//! `docs/architecture.md` tells who owns what.
 
 pub mod app;
 pub mod backoff;

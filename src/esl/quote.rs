@@ -5,7 +5,7 @@
 //! splitters, and each one strips quotes, spaces and backslashes again (`switch_separate_string`
 //! in `switch_utils.c`): one for `uuid_setvar`, three for a variable in `{...}` of an originate,
 //! five for one in `[...]`. So nothing here is put in quotes. Each pass of the chain has its exact
-//! inverse ([`passes`]), and a value is run backwards through the passes that it will meet. What
+//! inverse (`passes`), and a value is run backwards through the passes that it will meet. What
 //! is then still refused is refused because of what FreeSWITCH does behind the splitters.
 //!
 //! Measured on FreeSWITCH 1.10.12; `tests/live_quoting.rs` repeats it on any other.
@@ -143,7 +143,7 @@ pub enum Unquotable {
         /// How many can be given.
         most: usize,
     },
-    /// A command beyond [`MAX_COMMAND_BYTES`].
+    /// A command of more than 1 MiB.
     #[error("makes a command of {0} bytes, the limit is 1048576; shorten it")]
     TooLong(usize),
     /// A command that FreeSWITCH replaces by another.
