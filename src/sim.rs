@@ -7,11 +7,11 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `server`, `command`, `wire`, `listener` | connections, their commands, their queues |
+//! | `server`, `command`, `subscribe`, `wire`, `listener` | connections, their commands, their queues |
 //! | `event`, `names`, `encode`, `clock` | events and how they are written |
 //! | `core`, `heartbeat`, `schedule`, `listing`, `fault` | the node |
-//! | `channel`, `lifecycle`, `cdr` | a leg, its states, its final variables |
-//! | `far`, `sip`, `script` | the other end of a leg |
+//! | `channel`, `profile`, `lifecycle`, `cdr` | a leg, its states, its final variables |
+//! | `far`, `midcall`, `sip`, `script` | the other end of a leg |
 //! | `legs`, `originate`, `dialstring`, `quoting`, `expand` | how a call is made |
 //! | `dialplan`, `apps`, `bridge`, `conference`, `transfer`, `outbound` | what a call does |
 //! | `api`, `tables` | api commands |
@@ -38,14 +38,17 @@ mod legs;
 mod lifecycle;
 mod listener;
 mod listing;
+mod midcall;
 mod names;
 mod originate;
 mod outbound;
+mod profile;
 mod quoting;
 mod schedule;
 mod script;
 mod server;
 mod sip;
+mod subscribe;
 mod tables;
 mod transfer;
 mod view;

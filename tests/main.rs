@@ -13,4 +13,7 @@ mod live_quoting;
 mod peer;
 mod peers_inputs;
 mod recordings;
+mod sim_behaviour;
 mod sim_conformance;
+mod sim_faults;
+mod sim_outbound;

@@ -2,6 +2,7 @@
 
 pub(super) mod media;
 mod misc;
+mod talk;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::channel::{Answer, Message, Running};
 use super::core::Core;
 use super::event::Event;
 use super::names::EventKind;
-use super::{bridge, conference, expand, far, outbound, tables};
+use super::{conference, expand, far, outbound, tables};
 use crate::domain::{ChannelState, Direction, HangupCause};
 
 /// Applications that need media, and so give an unanswered inbound leg early media.
@@ -32,6 +33,9 @@ const NEED_MEDIA: [&str; 12] = [
     "say",
     "displace_session",
 ];
+
+/// How long five lead frames take, as recorded.
+const LEAD_IN: Duration = Duration::from_millis(180);
 
 /// Why a waiting application woke up.
 pub(super) enum Woken {
@@ -60,6 +64,8 @@ pub(super) struct Wait<'a> {
     pub(super) until: Option<Instant>,
     /// Whether commands are taken.
     pub(super) messages: bool,
+    /// Whether it lasts as long as the file that plays.
+    pub(super) playing: bool,
     /// Whether digits are taken.
     pub(super) digits: bool,
 }
@@ -82,6 +88,7 @@ impl<'a> Wait<'a> {
             breaks,
             until: None,
             messages: true,
+            playing: false,
             digits: false,
         }
     }
@@ -94,6 +101,7 @@ impl<'a> Wait<'a> {
 
     /// Waits for the next thing that concerns the application.
     pub(super) async fn next(&self) -> Woken {
+        let mut until = self.until;
         loop {
             let wake = {
                 let mut world = self.core.world();
@@ -107,19 +115,28 @@ impl<'a> Wait<'a> {
                     return Woken::Moved;
                 }
                 if channel.breaks != self.breaks {
+                    // Whoever is broken off first has used the break up.
+                    channel.breaks = self.breaks;
                     return Woken::Broken;
                 }
                 if let Some(message) = self.messages.then(|| channel.inbox.pop_front()).flatten() {
                     return Woken::Message(message);
                 }
                 let wake = Arc::clone(&channel.wake);
+                if self.playing {
+                    // Forwarded to its end or paused: the end is asked anew each time.
+                    until = channel
+                        .play
+                        .filter(|play| play.paused_at.is_none())
+                        .map(|play| play.ends);
+                }
                 if let Some(digit) = self.digits.then(|| channel.digits.pop_front()).flatten() {
                     media::read_digit(&mut world, self.uuid, digit);
                     return Woken::Digit(digit.key);
                 }
                 wake
             };
-            match self.until {
+            match until {
                 None => wake.notified().await,
                 Some(until) => {
                     if tokio::time::timeout_at(until, wake.notified())
@@ -183,7 +200,15 @@ pub(super) async fn park(core: &Arc<Core>, uuid: &str) {
         let mut wait = Wait::new(core, uuid);
         wait.digits = true;
         match wait.next().await {
-            Woken::Message(message) => perform(core, uuid, message).await,
+            Woken::Message(message) => {
+                // Without media, FreeSWITCH takes the command another way, which tells nobody.
+                let media = core
+                    .world()
+                    .channels
+                    .get(uuid)
+                    .is_some_and(|one| one.codec.is_some());
+                carry_out(core, uuid, message, media).await;
+            }
             // Digits are read and forgotten; `uuid_break` does not end a park.
             Woken::Digit(_) | Woken::Broken => {}
             Woken::Down | Woken::Moved | Woken::Timeout => break,
@@ -200,17 +225,44 @@ pub(super) fn perform<'a>(
     message: Message,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     Box::pin(async move {
+        // A file that plays is held up by what is carried out meanwhile.
+        let began = Instant::now();
+        let held = core
+            .world()
+            .channels
+            .get_mut(uuid)
+            .and_then(|channel| channel.play.take());
+        carry_out(core, uuid, message, true).await;
+        if let Some(channel) = core.world().channels.get_mut(uuid) {
+            channel.play = held.map(|play| play.held_up(began.elapsed()));
+        }
+    })
+}
+
+fn carry_out<'a>(
+    core: &'a Arc<Core>,
+    uuid: &'a str,
+    message: Message,
+    tell: bool,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
         let command = match message {
             Message::Execute(name, argument) => {
+                lead_in(core, uuid).await;
                 execute_loop(core, uuid, &name, &argument, None, 1).await;
                 let command = [("call-command", "execute"), ("execute-app-name", &name)];
                 let mut headers: Vec<_> = command
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
                     .into();
+                headers.push(("event-lock".to_owned(), "true".to_owned()));
+                headers.push(("lead-frames".to_owned(), "5".to_owned()));
                 if !argument.is_empty() {
                     headers.push(("execute-app-arg".to_owned(), argument));
                 }
-                return fire_private(core, uuid, &headers, None);
+                if tell {
+                    fire_private(core, uuid, true, &headers, None);
+                }
+                return;
             }
             Message::Command(command) => command,
         };
@@ -248,22 +300,52 @@ pub(super) fn perform<'a>(
         }
         let mut headers = vec![("Command".to_owned(), command.line.clone())];
         headers.extend(command.headers.iter().cloned());
-        fire_private(core, uuid, &headers, command.body.clone());
+        if tell {
+            fire_private(core, uuid, false, &headers, command.body.clone());
+        }
     })
 }
 
-fn fire_private(core: &Arc<Core>, uuid: &str, headers: &[(String, String)], body: Option<Vec<u8>>) {
+fn fire_private(
+    core: &Arc<Core>,
+    uuid: &str,
+    broadcast: bool,
+    headers: &[(String, String)],
+    body: Option<Vec<u8>>,
+) {
     let mut world = core.world();
+    // What `uuid_broadcast` queues has been an event before and keeps its first headers.
+    let mut event = if broadcast {
+        world.prepare(Event::new(EventKind::Command))
+    } else {
+        Event::new(EventKind::PrivateCommand)
+    };
+    event.kind = EventKind::PrivateCommand;
+    event.own_first = true;
     let Some(channel) = world.channels.get(uuid) else {
         return;
     };
-    let mut event = Event::new(EventKind::PrivateCommand);
     for (name, value) in headers {
-        event.add(name.clone(), value.clone());
+        event.add_some(name.clone(), value);
     }
     channel.write(&mut event, world.verbose);
     event.body = body;
     world.fire(event);
+}
+
+/// What `uuid_broadcast` plays begins behind some frames of what is heard already.
+async fn lead_in(core: &Arc<Core>, uuid: &str) {
+    let media = core
+        .world()
+        .channels
+        .get(uuid)
+        .is_some_and(|channel| channel.codec.is_some());
+    if !media {
+        return;
+    }
+    let mut wait = Wait::new(core, uuid).for_at_most(LEAD_IN);
+    wait.messages = false;
+    wait.next().await;
 }
 
 async fn execute_loop(
@@ -398,11 +480,11 @@ async fn run(core: &Arc<Core>, uuid: &str, name: &str, argument: &str) {
             media::record(&mut core.world(), uuid, path.trim(), limit.trim());
         }
         "stop_record_session" => drop(media::stop_record(&mut core.world(), uuid, argument)),
-        "bridge" => bridge::application(core, uuid, argument).await,
+        "bridge" => talk::bridge(core, uuid, argument).await,
         "conference" => conference::join(core, uuid, argument).await,
         "socket" => outbound::run(core, uuid, argument).await,
-        "eavesdrop" => bridge::eavesdrop(core, uuid, argument).await,
-        "att_xfer" => bridge::attended_transfer(core, uuid, argument).await,
+        "eavesdrop" => talk::eavesdrop(core, uuid, argument).await,
+        "att_xfer" => talk::attended_transfer(core, uuid, argument).await,
         _ => misc::run(&mut core.world(), uuid, name, argument),
     }
 }

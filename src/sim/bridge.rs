@@ -1,18 +1,13 @@
 //! Two channels that talk to each other.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::apps::{self, Wait, Woken};
-use super::channel::Answer;
+use super::apps::{Wait, Woken};
+use super::channel::{Answer, Channel};
 use super::core::{Core, World};
-use super::legs::Caller;
 use super::names::EventKind;
-use super::{far, originate, transfer};
-use crate::domain::{CallState, ChannelState, HangupCause};
-
-/// How long a dialplan's bridge waits for an answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use super::{midcall, transfer};
+use crate::domain::{ChannelState, HangupCause};
 
 /// A channel's part in a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +16,18 @@ pub(super) enum Part {
     First,
     /// It exchanges media.
     Second,
+}
+
+// === impl Part ===
+
+impl Part {
+    /// The value of `last_bridge_role`.
+    pub(super) fn role(self) -> &'static str {
+        match self {
+            Self::First => "originator",
+            Self::Second => "originatee",
+        }
+    }
 }
 
 /// `uuid_bridge` (`switch_ivr_uuid_bridge` in `switch_ivr_bridge.c`): both legs leave what they
@@ -116,13 +123,17 @@ pub(super) async fn stay(core: &Arc<Core>, uuid: &str) {
     meet(&mut core.world(), uuid);
     let woken = talk(core, uuid).await;
     let mut world = core.world();
-    if leave(&mut world, uuid) && matches!(woken, Woken::Broken) {
+    let keeps_bond = world
+        .channels
+        .get(uuid)
+        .is_some_and(|one| one.vars.get("att_xfer_result").is_some());
+    if leave(&mut world, uuid, keeps_bond) && matches!(woken, Woken::Broken) {
         world.set_state(uuid, ChannelState::Execute);
     }
 }
 
 /// Talks until the bridge ends; a break that is not the partner's end does not end it.
-async fn talk(core: &Arc<Core>, uuid: &str) -> Woken {
+pub(super) async fn talk(core: &Arc<Core>, uuid: &str) -> Woken {
     loop {
         let woken = Wait::new(core, uuid).out().await;
         let alone = core.world().is_alone(uuid);
@@ -134,7 +145,7 @@ async fn talk(core: &Arc<Core>, uuid: &str) -> Woken {
 
 /// The first leg leaves the bridge, in its own task: the second is hung up with it, and
 /// `CHANNEL_UNBRIDGE` tells. Says whether there was a bridge to leave.
-fn leave(world: &mut World, uuid: &str) -> bool {
+pub(super) fn leave(world: &mut World, uuid: &str, keeps_bond: bool) -> bool {
     let Some(channel) = world.channels.get(uuid) else {
         return false;
     };
@@ -149,18 +160,31 @@ fn leave(world: &mut World, uuid: &str) -> bool {
     if down {
         world.hangup(&partner, HangupCause::NormalClearing);
     }
+    let ended = world.channels.get(uuid).and_then(|channel| channel.cause);
+    let ended = ended.or(world
+        .channels
+        .get(&partner)
+        .and_then(|channel| channel.cause));
+    let ended = ended.unwrap_or(HangupCause::NormalClearing).name();
     if let Some(other) = world.channels.get_mut(&partner) {
-        if other.partner.as_deref() == Some(uuid) {
-            other.partner = None;
-            other.part = None;
-        }
+        other.vars.set("bridge_hangup_cause", ended);
+        other.vars.set("bridge_to", "");
+    }
+    if let Some(other) = world.channels.get_mut(&partner)
+        && other.partner.as_deref() == Some(uuid)
+    {
+        other.partner = None;
+        other.part = None;
     }
     if let Some(channel) = world.channels.get_mut(uuid) {
         channel.partner = None;
         channel.part = None;
         channel.met = false;
+        channel.vars.set("bridge_hangup_cause", ended);
         channel.vars.set("bridge_to", "");
-        channel.vars.set("signal_bond", "");
+        if !keeps_bond {
+            channel.vars.set("signal_bond", "");
+        }
     }
     world.fire_channel_with(uuid, EventKind::Unbridge, |event| {
         event.add("Bridge-A-Unique-ID", uuid);
@@ -256,7 +280,7 @@ pub(super) fn tell(world: &mut World, uuid: &str) {
         event.add("Sent-Callee-ID-Number", number.as_str());
         event.add("Bridged-To", partner);
     });
-    far::inform(world, uuid, &name, &number);
+    midcall::inform(world, uuid, &name, &number);
 }
 
 /// A leg leaves its bridge without hanging up: both are free again.
@@ -300,6 +324,7 @@ pub(super) fn let_go(world: &mut World, uuid: &str) {
         return;
     };
     channel.part = None;
+    channel.vars.set("bridge_to", "");
     let Some(other) = world.channels.get_mut(&partner) else {
         return;
     };
@@ -309,61 +334,16 @@ pub(super) fn let_go(world: &mut World, uuid: &str) {
     }
 }
 
-/// The application `bridge`: calls, then talks.
-pub(super) async fn application(core: &Arc<Core>, uuid: &str, dial_string: &str) {
-    let caller = {
-        let world = core.world();
-        let profile = world
-            .channels
-            .get(uuid)
-            .and_then(|channel| channel.profile.clone());
-        let Some(profile) = profile else { return };
-        Caller {
-            name: profile.caller_id_name,
-            number: profile.caller_id_number,
-            channel: Some(uuid.to_owned()),
-        }
-    };
-    let calling = originate::originate(core, dial_string, &caller, TIMEOUT);
-    let mut wait = Wait::new(core, uuid);
-    wait.messages = false;
-    let called = tokio::select! {
-        biased;
-        called = calling => called,
-        _gone = wait.next() => return,
-    };
-    match called {
-        Ok(leg) => {
-            connect_called(&mut core.world(), uuid, &leg);
-            talk(core, uuid).await;
-            leave(&mut core.world(), uuid);
-        }
-        Err(cause) => {
-            let mut world = core.world();
-            if let Some(channel) = world.channels.get_mut(uuid) {
-                channel.vars.set("originate_disposition", cause.name());
-                channel.vars.set("DIALSTATUS", cause.name());
-            }
-            world.hangup(uuid, cause);
-        }
+/// A leg that was bridged knows at its very end why the bridge ended.
+pub(super) fn note_end(channel: &mut Channel) {
+    let bridged = channel.vars.get("last_bridge_role").is_some();
+    if bridged && channel.vars.get("bridge_hangup_cause").is_none() {
+        let cause = channel.cause.unwrap_or(HangupCause::NormalClearing);
+        channel.vars.set("bridge_hangup_cause", cause.name());
     }
 }
 
-/// The called leg is there: the caller gets what it has, and the two are bridged.
-fn connect_called(world: &mut World, uuid: &str, leg: &str) {
-    let early = world
-        .channels
-        .get(leg)
-        .is_some_and(|channel| channel.answer == Answer::Early);
-    if early {
-        world.pre_answer_local(uuid);
-    } else {
-        world.answer_local(uuid);
-    }
-    join(world, uuid, leg);
-}
-
-fn join(world: &mut World, first: &str, second: &str) {
+pub(super) fn join(world: &mut World, first: &str, second: &str) {
     let profile_of = |world: &World, uuid: &str| {
         world
             .channels
@@ -382,87 +362,16 @@ fn join(world: &mut World, first: &str, second: &str) {
         if let Some(channel) = world.channels.get_mut(uuid) {
             channel.partner = Some(other.to_owned());
             channel.part = Some(part);
-            channel.other = profile.map(|profile| (kind, profile.copied()));
+            // A leg that was called for the bridge knows its caller already.
+            if part == Part::First || channel.other.is_none() {
+                channel.other = profile.map(|profile| (kind, profile.copied()));
+            }
             channel.vars.set("bridge_channel", name);
             channel.vars.set("bridge_uuid", other);
             channel.vars.set("signal_bond", other);
         }
     }
     bridged(world, first, second);
-}
-
-/// The application `eavesdrop`: listens to another channel.
-pub(super) async fn eavesdrop(core: &Arc<Core>, uuid: &str, target: &str) {
-    {
-        let mut world = core.world();
-        let Some(watched) = world.channels.get(target) else {
-            return;
-        };
-        let profile = watched.profile.clone();
-        let (name, number) = profile
-            .map(|profile| (profile.callee_id_name, profile.callee_id_number))
-            .unwrap_or_default();
-        far::fire_codec(&mut world, uuid, true);
-        apps::media::bug(
-            &mut world,
-            target,
-            EventKind::MediaBugStart,
-            "eavesdrop",
-            uuid,
-        );
-        world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
-            event.add("Direction", "SEND");
-            event.add("Sent-Callee-ID-Name", name.as_str());
-            event.add("Sent-Callee-ID-Number", number.as_str());
-        });
-        far::inform(&mut world, uuid, "eavesdrop", &number);
-    }
-    Wait::new(core, uuid).out().await;
-    let mut world = core.world();
-    far::fire_codec(&mut world, uuid, true);
-    if world.channels.contains_key(target) {
-        apps::media::bug(
-            &mut world,
-            target,
-            EventKind::MediaBugStop,
-            "eavesdrop",
-            uuid,
-        );
-    }
-}
-
-/// The application `att_xfer`: talks to a third party while the second waits. When the second has
-/// gone meanwhile, the first stays with the third.
-pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string: &str) {
-    let (caller, before) = {
-        let mut world = core.world();
-        world.set_call_state(uuid, CallState::RingWait);
-        let Some(channel) = world.channels.get(uuid) else {
-            return;
-        };
-        let Some(profile) = &channel.profile else {
-            return;
-        };
-        let caller = Caller {
-            name: profile.caller_id_name.clone(),
-            number: profile.caller_id_number.clone(),
-            channel: Some(uuid.to_owned()),
-        };
-        (
-            caller,
-            (channel.partner.clone(), channel.part, channel.other.clone()),
-        )
-    };
-    let called = originate::originate(core, dial_string, &caller, TIMEOUT).await;
-    core.world().set_call_state(uuid, CallState::Active);
-    let Ok(third) = called else { return };
-    join(&mut core.world(), uuid, &third);
-    talk(core, uuid).await;
-    let mut world = core.world();
-    leave(&mut world, uuid);
-    if let Some(channel) = world.channels.get_mut(uuid) {
-        (channel.partner, channel.part, channel.other) = before;
-    }
 }
 
 // === impl World ===

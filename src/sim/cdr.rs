@@ -38,16 +38,14 @@ const RTP: [(&str, &str); 27] = [
     ("rtcp_octet_count", "0"),
 ];
 
-/// Sets the final variables (`switch_channel_set_timestamps` in `switch_channel.c`, and what the
-/// endpoint's own hangup handler adds).
+/// Sets the final variables (`switch_channel_set_timestamps` in `switch_channel.c`).
 pub(super) fn write(channel: &mut Channel, now: u64) {
     let Some(profile) = channel.profile.clone() else {
         return;
     };
     let times = profile.times;
     let cause = channel.cause.unwrap_or(HangupCause::NormalClearing);
-    let sip = channel.endpoint == Endpoint::Sofia;
-    let (direction, answer, codec) = (channel.direction, channel.answer, channel.codec);
+
     let (holds, last) = (
         channel.holds.clone(),
         channel.vars.get("current_application").map(str::to_owned),
@@ -132,14 +130,19 @@ pub(super) fn write(channel: &mut Channel, now: u64) {
             set(&label, (span / divisor).to_string());
         }
     }
-    if channel.endpoint == Endpoint::Loopback {
-        return channel.vars.set("is_loopback", "1");
-    }
-    if sip {
-        write_sip(channel, direction, answer);
-        if codec.is_some() {
-            write_rtp(channel);
+}
+
+/// Sets what the endpoint's own hangup handler knows.
+pub(super) fn write_endpoint(channel: &mut Channel) {
+    match channel.endpoint {
+        Endpoint::Loopback => channel.vars.set("is_loopback", "1"),
+        Endpoint::Sofia => {
+            write_sip(channel, channel.direction, channel.answer);
+            if channel.codec.is_some() {
+                write_rtp(channel);
+            }
         }
+        Endpoint::Null | Endpoint::Sim => {}
     }
 }
 

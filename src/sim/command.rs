@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::channel::Message;
 use super::core::{Core, World};
-use super::event::{Event, Format};
+use super::event::Event;
 use super::listener::Listener;
 use super::names::{EventKind, KindSet};
 use super::wire::{self, WireCommand};
-use super::{api, config::SimUser};
+use super::{api, config::SimUser, outbound, subscribe};
 
 /// Who is at the other end.
 #[derive(Debug)]
@@ -37,7 +37,8 @@ pub(super) enum Login {
 /// What a user may do; `None` allows all.
 #[derive(Debug)]
 pub(super) struct Rights {
-    events: Option<(KindSet, BTreeSet<String>)>,
+    /// The kinds and the subclasses of events.
+    pub(super) events: Option<(KindSet, BTreeSet<String>)>,
     apis: Option<BTreeSet<String>>,
     log: bool,
 }
@@ -88,6 +89,11 @@ pub(super) async fn perform(
     }
     if let Login::None = login {
         return authenticate(core, login, line);
+    }
+    if let Login::Channel { uuid, full, .. } = login
+        && let Some(answer) = controlled(&mut core.world(), key, uuid, *full, line)
+    {
+        return answer;
     }
     if is("api ") {
         let (name, arguments) = split(line[4..].trim_end_matches(['\r', '\n']));
@@ -148,13 +154,13 @@ pub(super) async fn perform(
             None => "-ERR not loging".to_owned(),
         }
     } else if is("event") {
-        subscribe(
+        subscribe::subscribe(
             listener,
             login,
             line.split_once(' ').map_or("", |(_, rest)| rest),
         )
     } else if is("nixevent") {
-        unsubscribe(listener, line.split_once(' ').map_or("", |(_, rest)| rest))
+        subscribe::unsubscribe(listener, line.split_once(' ').map_or("", |(_, rest)| rest))
     } else if is("noevents") {
         if listener.listening {
             listener.listening = false;
@@ -165,13 +171,51 @@ pub(super) async fn perform(
             "-ERR not listening for events".to_owned()
         }
     } else if is("myevents ") {
-        my_events(&mut world, key, &line[9..])
+        subscribe::my_events(&mut world, key, &line[9..])
     } else if is("divert_events") {
         "-ERR not controlling a session.".to_owned()
     } else {
         return not_found();
     };
     Answer::Reply(wire::reply(&reply))
+}
+
+/// The commands that only the controller of a channel has, and those that it lacks unless it has
+/// full control.
+fn controlled(world: &mut World, key: u64, uuid: &str, full: bool, line: &str) -> Option<Answer> {
+    let is = |word: &str| {
+        line.get(..word.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(word))
+    };
+    let reply = if is("connect") {
+        let channel = outbound::connected(world, uuid, full);
+        return Some(channel.map_or_else(not_found, Answer::Reply));
+    } else if is("resume") {
+        if let Some(channel) = world.channels.get_mut(uuid) {
+            channel.vars.set("socket_resume", "true");
+        }
+        "+OK".to_owned()
+    } else if is("getvar") {
+        let name = line[6..].trim();
+        let value = world
+            .channels
+            .get(uuid)
+            .and_then(|channel| channel.vars.get(name));
+        value.unwrap_or_default().to_owned()
+    } else if is("myevents") {
+        outbound::my_events(world, key, uuid, &line[8..])
+    } else if is("divert_events") {
+        match line[13..].trim() {
+            "" => "-ERR missing value.".to_owned(),
+            "on" => "+OK events diverted".to_owned(),
+            _ => "+OK events not diverted".to_owned(),
+        }
+    } else if full || is("sendmsg") {
+        return None;
+    } else {
+        return Some(not_found());
+    };
+    Some(Answer::Reply(wire::reply(&reply)))
 }
 
 fn not_found() -> Answer {
@@ -183,7 +227,7 @@ fn denied() -> Answer {
 }
 
 /// An api's name and its arguments.
-fn split(text: &str) -> (&str, Option<&str>) {
+pub(super) fn split(text: &str) -> (&str, Option<&str>) {
     match text.split_once(' ') {
         Some((name, arguments)) => (name, Some(arguments)),
         None => (text, None),
@@ -299,6 +343,7 @@ fn sendevent(world: &mut World, command: &WireCommand) -> Answer {
         Some(subclass) => Event::custom(subclass),
         None => Event::new(kind),
     };
+    event.own_first = true;
     event.add("Command", command.line.as_str());
     for (name, value) in &command.headers {
         let known = name.eq_ignore_ascii_case("Event-Subclass") && event.subclass.is_some();
@@ -387,96 +432,4 @@ fn no_linger(login: &mut Login) -> String {
     };
     *linger = None;
     "+OK will not linger".to_owned()
-}
-
-/// `event plain|json|xml <names> [CUSTOM <subclasses>]`.
-fn subscribe(listener: &mut Listener, login: &Login, words: &str) -> String {
-    let rights = match login {
-        Login::User(Rights {
-            events: Some(events),
-            ..
-        }) => Some(events),
-        _ => None,
-    };
-    let (mut known, mut custom) = (false, false);
-    for (index, word) in words.split(' ').enumerate() {
-        if index == 0 {
-            let format = match word.to_ascii_lowercase().as_str() {
-                "plain" => Some(Format::Plain),
-                "json" => Some(Format::Json),
-                "xml" => Some(Format::Xml),
-                _ => None,
-            };
-            if let Some(format) = format {
-                listener.format = format;
-                continue;
-            }
-        }
-        if custom {
-            if rights.is_some_and(|(_, subclasses)| !subclasses.contains(word)) {
-                return "-ERR permission denied".to_owned();
-            }
-            listener.subclasses.insert(word.to_owned());
-        } else if let Some(kind) = EventKind::from_name(word) {
-            if rights.is_some_and(|(kinds, _)| !kinds.contains(kind)) {
-                return "-ERR permission denied".to_owned();
-            }
-            known = true;
-            listener.kinds.insert(kind);
-            custom = kind == EventKind::Custom;
-        }
-    }
-    if !known {
-        return "-ERR no keywords supplied".to_owned();
-    }
-    listener.listening = true;
-    format!("+OK event listener enabled {}", listener.format.word())
-}
-
-fn unsubscribe(listener: &mut Listener, words: &str) -> String {
-    let (mut known, mut custom) = (false, false);
-    for word in words.split(' ') {
-        if custom {
-            listener.subclasses.remove(word);
-        } else if let Some(kind) = EventKind::from_name(word) {
-            known = true;
-            if kind == EventKind::Custom {
-                custom = true;
-            } else {
-                listener.kinds.nix(kind);
-            }
-        }
-    }
-    if !known {
-        return "-ERR no keywords supplied".to_owned();
-    }
-    listener.listening = true;
-    "+OK events nixed".to_owned()
-}
-
-/// `myevents <uuid> [format]`: the events of one channel.
-fn my_events(world: &mut World, key: u64, arguments: &str) -> String {
-    let (uuid, format) = split(arguments.trim());
-    let known = world.channels.contains_key(uuid);
-    let Some(listener) = world.listeners.get_mut(&key) else {
-        return String::new();
-    };
-    if listener.mine.is_some() {
-        return "-ERR aready enabled.".to_owned();
-    }
-    if !known {
-        return "-ERR invalid uuid".to_owned();
-    }
-    match format {
-        Some("json") => listener.format = Format::Json,
-        Some("xml") => listener.format = Format::Xml,
-        Some("plain") => listener.format = Format::Plain,
-        _ => {}
-    }
-    listener.mine = Some(uuid.to_owned());
-    listener.listening = true;
-    for kind in EventKind::OF_A_CHANNEL {
-        listener.kinds.insert(*kind);
-    }
-    "+OK Events Enabled".to_owned()
 }

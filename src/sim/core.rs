@@ -210,7 +210,10 @@ impl World {
     /// An event with the headers that every event begins with
     /// (`switch_event_prep_for_delivery_detailed` in `switch_event.c`).
     pub(super) fn prepare(&mut self, mut event: Event) -> Event {
-        let added = std::mem::take(&mut event.headers);
+        let mut added = std::mem::take(&mut event.headers);
+        if event.own_first {
+            std::mem::swap(&mut event.headers, &mut added);
+        }
         let now = self.now();
         self.sequence += 1;
         if let Some(subclass) = event.subclass.clone() {

@@ -6,27 +6,47 @@ use super::event::Event;
 /// (`SWITCH_URL_UNSAFE` in `switch_utils.h`).
 const UNSAFE: &[u8] = b"\r\n #%&+:;<=>?@[\\]^`{|}\"";
 
+/// Which bytes go as they are.
+const SAFE: [bool; 256] = safe_bytes();
+
+const fn safe_bytes() -> [bool; 256] {
+    let mut safe = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        safe[byte as usize] = true;
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < UNSAFE.len() {
+        safe[UNSAFE[at] as usize] = false;
+        at += 1;
+    }
+    safe
+}
+
 /// Appends a value percent-encoded (`switch_url_encode` in `switch_utils.c`). What already looks
 /// like an escape stays as it is, so a literal `%0A` and a line feed look alike on the wire.
 pub(super) fn percent(out: &mut Vec<u8>, value: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let bytes = value.as_bytes();
-    for (at, &byte) in bytes.iter().enumerate() {
+    let mut rest = value.as_bytes();
+    while !rest.is_empty() {
+        let run = rest
+            .iter()
+            .position(|byte| !SAFE[usize::from(*byte)])
+            .unwrap_or(rest.len());
+        out.extend_from_slice(&rest[..run]);
+        let Some(&byte) = rest.get(run) else { return };
         let escape = byte == b'%'
-            && bytes
-                .get(at + 1..at + 3)
+            && rest
+                .get(run + 1..run + 3)
                 .is_some_and(|two| two.iter().all(|c| HEX.contains(c)));
         if escape {
             out.push(byte);
-        } else if byte < b' ' || byte > b'~' || UNSAFE.contains(&byte) {
-            out.extend_from_slice(&[
-                b'%',
-                HEX[usize::from(byte >> 4)],
-                HEX[usize::from(byte & 15)],
-            ]);
         } else {
-            out.push(byte);
+            let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+            out.extend_from_slice(&[b'%', HEX[high], HEX[low]]);
         }
+        rest = &rest[run + 1..];
     }
 }
 

@@ -29,6 +29,9 @@ pub(super) struct Event {
     pub(super) subclass: Option<String>,
     /// The headers in the order in which they were added, values not yet encoded.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
+    /// Whether the headers that every event has stand behind its own, as in events that did not
+    /// begin as events.
+    pub(super) own_first: bool,
     /// The inner body.
     pub(super) body: Option<Vec<u8>>,
     renderings: [OnceLock<Bytes>; 3],
@@ -42,6 +45,7 @@ impl Event {
         Self {
             kind,
             subclass: None,
+            own_first: false,
             headers: Vec::with_capacity(64),
             body: None,
             renderings: Default::default(),

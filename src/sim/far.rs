@@ -1,10 +1,11 @@
 //! The far end of a leg: the node itself over SIP or loopback, or a script.
 
-use super::channel::{Answer, Channel, Codec, Endpoint, Invite, Profile, Target};
+use super::channel::{Answer, Channel, Codec, Endpoint, Invite, Target};
 use super::core::World;
 use super::names::EventKind;
+use super::profile::Profile;
 use super::{bridge, script, sip};
-use crate::domain::{CallState, ChannelState, Direction, HangupCause};
+use crate::domain::{ChannelState, Direction, HangupCause};
 
 /// The codec of loopback legs.
 const L16: Codec = Codec {
@@ -202,9 +203,12 @@ pub(super) fn reach(world: &mut World, uuid: &str) {
                 return;
             };
             let invite = Invite {
-                to: profile.destination_number.clone(),
+                to: channel
+                    .redirected
+                    .clone()
+                    .unwrap_or_else(|| profile.destination_number.clone()),
                 from: profile.ani.clone(),
-                display: profile.orig_caller_id_name.clone(),
+                display: profile.caller_id_name.clone(),
             };
             let port = target.rsplit_once(':').map_or("5060", |(_, port)| port);
             if OWN_PORTS.contains(&port) {
@@ -330,70 +334,11 @@ pub(super) fn hung_up(world: &mut World, uuid: &str) {
         }
     };
     world.hangup(&far, cause);
-    if let Some(other) = world.channels.get_mut(&far) {
-        if other.vars.get("sip_hangup_disposition").is_none() {
-            other.vars.set("sip_hangup_disposition", "recv_bye");
-        }
+    if let Some(other) = world.channels.get_mut(&far)
+        && other.vars.get("sip_hangup_disposition").is_none()
+    {
+        other.vars.set("sip_hangup_disposition", "recv_bye");
     }
-}
-
-/// A leg's far end is told who it talks to, by a SIP INFO.
-pub(super) fn inform(world: &mut World, uuid: &str, name: &str, number: &str) {
-    let Some(channel) = world
-        .channels
-        .get(uuid)
-        .filter(|one| one.endpoint == Endpoint::Sofia)
-    else {
-        return;
-    };
-    let Some(far) = channel.far.clone() else {
-        return;
-    };
-    let Some(other) = world
-        .channels
-        .get_mut(&far)
-        .filter(|other| !other.is_down())
-    else {
-        return;
-    };
-    let Some(profile) = &mut other.profile else {
-        return;
-    };
-    let (known, user) = match other.direction {
-        Direction::Inbound => (
-            &mut profile.caller_id_name,
-            profile.destination_number.clone(),
-        ),
-        Direction::Outbound => (
-            &mut profile.callee_id_name,
-            profile.destination_number.clone(),
-        ),
-    };
-    let news = known != name;
-    name.clone_into(known);
-    let caller = profile.ani.clone();
-    match other.direction {
-        Direction::Inbound => number.clone_into(&mut profile.caller_id_number),
-        Direction::Outbound => number.clone_into(&mut profile.callee_id_number),
-    }
-    if news {
-        world.fire_channel_with(&far, EventKind::CallUpdate, |event| {
-            event.add("Direction", "RECV")
-        });
-    }
-    world.fire_channel_with(&far, EventKind::RecvInfo, |event| {
-        for (name, value) in [
-            ("SIP-Content-Type", "message/update_display"),
-            ("SIP-From-User", caller.as_str()),
-            ("SIP-From-Host", "127.0.0.1"),
-            ("SIP-To-User", user.as_str()),
-            ("SIP-To-Host", "127.0.0.1"),
-            ("SIP-Contact-User", "mod_sofia"),
-            ("SIP-Contact-Host", "127.0.0.1"),
-        ] {
-            event.add(name, value);
-        }
-    });
 }
 
 /// The caller has acknowledged the answer.
@@ -462,65 +407,5 @@ impl World {
         self.channels
             .get(uuid)
             .and_then(|channel| channel.far.clone())
-    }
-
-    /// Puts a leg on hold or takes it off, and tells its far end by a re-INVITE.
-    pub(super) fn hold(&mut self, uuid: &str, on: bool) -> bool {
-        let Some(channel) = self.channels.get(uuid).filter(|channel| !channel.is_down()) else {
-            return false;
-        };
-        let sip = channel.endpoint == Endpoint::Sofia;
-        let far = channel.far.clone();
-        self.mark_held(uuid, on);
-        if !on {
-            self.set_call_state(uuid, CallState::Active);
-        }
-        if let Some(far) = far.filter(|_| sip) {
-            self.mark_held(&far, on);
-            self.fire_reinvite(&far);
-            if !on {
-                self.set_call_state(&far, CallState::Active);
-            }
-        }
-        true
-    }
-
-    fn fire_reinvite(&mut self, uuid: &str) {
-        let Some(channel) = self.channels.get(uuid) else {
-            return;
-        };
-        let event =
-            super::event::Event::custom("sofia::reinvite").with("Unique-ID", channel.uuid.clone());
-        self.fire(event);
-    }
-
-    /// Marks a leg as held or not (`mark_held`, `CHANNEL_HOLD`, `CHANNEL_UNHOLD`).
-    pub(super) fn mark_held(&mut self, uuid: &str, on: bool) {
-        let now = self.now();
-        let Some(channel) = self.channels.get_mut(uuid) else {
-            return;
-        };
-        if channel.held == on || channel.is_down() {
-            return;
-        }
-        channel.held = on;
-        if on {
-            channel.holds.push((now, 0));
-            if let Some(times) = channel.times() {
-                times.last_hold = now;
-            }
-            acknowledge(channel);
-            self.set_call_state(uuid, CallState::Held);
-            return self.fire_channel(uuid, EventKind::Hold);
-        }
-        let began = channel.holds.last_mut().map_or(now, |hold| {
-            hold.1 = now;
-            hold.0
-        });
-        if let Some(times) = channel.times() {
-            times.hold_accum += now - began;
-        }
-        self.set_call_state(uuid, CallState::Unheld);
-        self.fire_channel(uuid, EventKind::Unhold);
     }
 }

@@ -32,6 +32,8 @@ pub enum Fault {
 pub(super) struct LinkFault {
     /// Grows when all connections are to be closed.
     pub(super) dropped: u64,
+    /// Grows when all connections are to end because the node is shut down.
+    pub(super) shut_down: u64,
     /// Nothing is read or answered.
     pub(super) half_open: bool,
     /// Nothing is read, answered or delivered until then.
@@ -82,6 +84,7 @@ impl super::core::Core {
             Fault::LoseEvents(_) => {}
             Fault::Heal => {
                 *link = LinkFault {
+                    shut_down: link.shut_down,
                     dropped: link.dropped,
                     cuts: link.cuts,
                     ..LinkFault::default()

@@ -1,6 +1,7 @@
 //! `HEARTBEAT`, and the end of the node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
@@ -61,22 +62,40 @@ fn beat(world: &mut World, interval: u64) {
     world.fire(event);
 }
 
+/// Time from `fsctl shutdown` to the end of the connections, as recorded.
+const SHUTDOWN_TAKES: Duration = Duration::from_secs(3);
+
+/// Time in which a node that was shut down refuses connections before it is there again, anew.
+const SHUTDOWN_LASTS: Duration = Duration::from_secs(5);
+
+// === impl Core ===
+
+impl Core {
+    /// The end of a shutdown: the connections are told, and the node starts anew later.
+    fn go_down(&self) {
+        self.link_fault.send_modify(|link| link.shut_down += 1);
+        self.inject(Fault::RefuseConnections(SHUTDOWN_LASTS));
+        self.world().restart(&self.config);
+    }
+}
+
 // === impl World ===
 
 impl World {
     /// `fsctl shutdown`: all calls end, the node says so, then its connections end.
     pub(super) fn shut_down(&mut self) {
+        self.verbose = true;
         let channels: Vec<String> = self.channels.keys().cloned().collect();
         for uuid in channels {
             self.hangup(&uuid, HangupCause::SystemShutdown);
         }
         let event = Event::new(EventKind::Shutdown).with("Event-Info", "System Shutting Down");
         self.fire(event);
-        self.later(std::time::Duration::from_millis(100), |world| {
+        self.later(SHUTDOWN_TAKES, |world| {
             if let Some(core) = world.core() {
                 // The world is locked here; the links notice when it is not.
                 let drain = core.drain.clone();
-                drain.spawn(async move { core.inject(Fault::Restart) });
+                drain.spawn(async move { core.go_down() });
             }
         });
     }

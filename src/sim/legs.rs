@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::channel::{Channel, Endpoint, Originator, Profile, Target};
+use super::channel::{Channel, Endpoint, Originator, Target};
 use super::core::World;
 use super::dialstring::LegSpec;
 use super::names::EventKind;
+use super::profile::Profile;
 use super::script::Script;
 use super::{far, sip};
 use crate::domain::{ChannelState, Direction, HangupCause};
@@ -61,7 +62,7 @@ pub(super) fn make(
     }
     let now = world.now();
     let loopback = endpoint == Endpoint::Loopback;
-    let made_with = if loopback {
+    let made_with = if loopback && wanted.is_some() {
         uuid::Uuid::new_v4().to_string()
     } else {
         uuid.clone()
@@ -114,6 +115,17 @@ pub(super) fn make(
             channel.vars.set(name, value.as_str());
         }
         channel.vars.set("originate_early_media", "true");
+        if let Some(other) = &caller.channel {
+            for (name, value) in [
+                ("originating_leg_uuid", other.as_str()),
+                ("originator_codec", "PCMU@8000h@20i"),
+                ("signal_bond", other.as_str()),
+                ("switch_m_sdp", "v=0\r\n"),
+                ("max_forwards", "69"),
+            ] {
+                channel.vars.set(name, value);
+            }
+        }
         channel
             .vars
             .set("originate_endpoint", spec.endpoint.as_str());
@@ -214,12 +226,14 @@ fn profile(
         .channel
         .as_ref()
         .and_then(|uuid| world.channels.get(uuid))
+        && let Some(theirs) = &other.profile
     {
-        if let Some(theirs) = &other.profile {
-            profile.dialplan.clone_from(&theirs.dialplan);
-            profile.username.clone_from(&theirs.username);
-            profile.network_addr.clone_from(&theirs.network_addr);
-        }
+        profile.dialplan.clone_from(&theirs.dialplan);
+        profile.username.clone_from(&theirs.username);
+        profile
+            .orig_caller_id_name
+            .clone_from(&theirs.orig_caller_id_name);
+        profile.network_addr.clone_from(&theirs.network_addr);
     }
     profile
 }

@@ -117,9 +117,7 @@ fn route(world: &mut World, uuid: &str) {
         None => (String::new(), String::new()),
     };
     if std::mem::take(&mut channel.update_due) {
-        world.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
-            event.add("Direction", "RECV")
-        });
+        world.flip(uuid);
     }
     let Some(channel) = world.channels.get_mut(uuid) else {
         return;
@@ -144,25 +142,30 @@ fn on_hangup(world: &mut World, uuid: &str) {
     if let Some(times) = channel.times() {
         times.hungup = now;
     }
+    cdr::write(channel, now);
     world.set_call_state(uuid, CallState::Hangup);
     far::hung_up(world, uuid);
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        cdr::write_endpoint(channel);
+    }
     world.set_state(uuid, ChannelState::Reporting);
 }
 
 fn report(world: &mut World, uuid: &str) {
-    let now = world.now();
-    let Some(channel) = world.channels.get_mut(uuid) else {
-        return;
-    };
-    cdr::write(channel, now);
     world.fire_channel(uuid, EventKind::HangupComplete);
+    if let Some(channel) = world.channels.get_mut(uuid) {
+        bridge::note_end(channel);
+        if let Some(control) = channel.control.take() {
+            control.released.cancel();
+        }
+    }
     world.set_state(uuid, ChannelState::Destroy);
     world.fire_channel(uuid, EventKind::Destroy);
     world.set_running(uuid, ChannelState::Destroy);
     if let Some(channel) = world.channels.remove(uuid) {
         channel.tell_originator();
+        world.unlist(&channel);
     }
-    world.unlist(uuid);
 }
 
 // === impl Channel ===
@@ -248,7 +251,14 @@ impl World {
             return;
         }
         channel.cause = Some(cause);
+        far::acknowledge(channel);
         channel.state = ChannelState::Hangup;
+        if let Some(part) = channel.part {
+            channel.vars.set("last_bridge_role", part.role());
+            if part == bridge::Part::First {
+                channel.vars.set("last_bridge_hangup_cause", cause.name());
+            }
+        }
         let (name, running) = (channel.name.clone(), channel.running);
         self.fire_channel(uuid, EventKind::Hangup);
         self.log(5, uuid, &format!("Hangup {name} [{running}] [{cause}]"));

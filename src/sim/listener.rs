@@ -83,10 +83,9 @@ impl Listener {
         }
         if let (EventKind::Custom, Some(subclass), false) =
             (event.kind, &event.subclass, self.kinds.is_all())
+            && !self.subclasses.contains(subclass)
         {
-            if !self.subclasses.contains(subclass) {
-                return false;
-            }
+            return false;
         }
         if !self.filters.is_empty() && !self.passes_filters(event) {
             return false;

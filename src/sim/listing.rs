@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::channel::Channel;
 use super::core::World;
+use crate::domain::ChannelState;
 
 /// A row of the table of channels; the fields in the order of the columns.
 #[derive(Debug, Clone)]
@@ -19,21 +20,16 @@ pub(super) struct Row {
     pub(super) bridged: Option<(String, u64)>,
 }
 
-/// What a writer of the table still has to do.
-#[derive(Debug)]
-enum Change {
-    Put(u64, Box<Row>),
-    Delete(u64),
-}
-
-/// The table, as a writer that is always late has filled it.
+/// Which channels the table shows, as a writer that is always late has filled it. A row is made
+/// when it is read, from the channel as it is then: coming and going lag, states do not.
 #[derive(Debug)]
 pub(super) struct Listing {
     lag: Duration,
     disabled: bool,
-    pending: VecDeque<(Instant, Change)>,
-    rows: BTreeMap<u64, Row>,
-    numbers: std::collections::HashMap<String, u64>,
+    /// The channels that live, with the time from which they are shown.
+    live: BTreeMap<u64, (Instant, String)>,
+    /// Those that have gone, with the times between which they are still shown.
+    gone: VecDeque<(Instant, Instant, u64, Row)>,
 }
 
 // === impl Listing ===
@@ -44,60 +40,60 @@ impl Listing {
         Self {
             lag,
             disabled,
-            pending: VecDeque::new(),
-            rows: BTreeMap::new(),
-            numbers: std::collections::HashMap::new(),
+            live: BTreeMap::new(),
+            gone: VecDeque::new(),
         }
-    }
-
-    fn queue(&mut self, change: Change) {
-        if self.disabled {
-            return;
-        }
-        self.pending.push_back((Instant::now() + self.lag, change));
-        self.catch_up();
-    }
-
-    fn catch_up(&mut self) {
-        let now = Instant::now();
-        while self.pending.front().is_some_and(|(due, _)| *due <= now) {
-            match self.pending.pop_front() {
-                Some((_, Change::Put(number, row))) => drop(self.rows.insert(number, *row)),
-                Some((_, Change::Delete(number))) => drop(self.rows.remove(&number)),
-                None => {}
-            }
-        }
-    }
-
-    /// The rows, oldest channel first.
-    pub(super) fn rows(&mut self) -> impl Iterator<Item = &Row> {
-        self.catch_up();
-        self.rows.values()
     }
 }
 
 // === impl World ===
 
 impl World {
-    /// Writes a channel into the table, in time.
+    /// Writes a channel into the table, in time. The table learns of it with its CHANNEL_CREATE.
     pub(super) fn list(&mut self, uuid: &str) {
         let Some(channel) = self.channels.get(uuid) else {
             return;
         };
-        // The table learns of a channel with its CHANNEL_CREATE.
-        if channel.profile.is_none() || channel.state == crate::domain::ChannelState::Init {
+        let early = channel.profile.is_none() || channel.state == ChannelState::Init;
+        if early || self.listing.disabled || self.listing.live.contains_key(&channel.number) {
             return;
         }
-        let (number, row) = (channel.number, Box::new(row(channel, &self.switch_name)));
-        self.listing.numbers.insert(uuid.to_owned(), number);
-        self.listing.queue(Change::Put(number, row));
+        let shown_from = Instant::now() + self.listing.lag;
+        let entry = (shown_from, uuid.to_owned());
+        self.listing.live.insert(channel.number, entry);
     }
 
-    /// Takes a channel out of the table, in time.
-    pub(super) fn unlist(&mut self, uuid: &str) {
-        if let Some(number) = self.listing.numbers.remove(uuid) {
-            self.listing.queue(Change::Delete(number));
+    /// Takes a channel that is gone out of the table, in time.
+    pub(super) fn unlist(&mut self, channel: &Channel) {
+        let now = Instant::now();
+        let over = |gone: &(Instant, Instant, u64, Row)| gone.1 <= now;
+        while self.listing.gone.front().is_some_and(over) {
+            self.listing.gone.pop_front();
         }
+        if let Some((shown_from, _)) = self.listing.live.remove(&channel.number) {
+            let until = now + self.listing.lag;
+            let row = row(channel, &self.switch_name);
+            let gone = (shown_from, until, channel.number, row);
+            self.listing.gone.push_back(gone);
+        }
+    }
+
+    /// The rows of the table, oldest channel first.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let now = Instant::now();
+        let mut rows = BTreeMap::new();
+        for (shown_from, until, number, row) in &self.listing.gone {
+            if (*shown_from..*until).contains(&now) {
+                rows.insert(*number, row.clone());
+            }
+        }
+        for (number, (shown_from, uuid)) in &self.listing.live {
+            let channel = self.channels.get(uuid).filter(|_| *shown_from <= now);
+            if let Some(channel) = channel {
+                rows.insert(*number, row(channel, &self.switch_name));
+            }
+        }
+        rows.into_values().collect()
     }
 }
 

@@ -98,84 +98,82 @@ impl EventKind {
     /// Whether a channel's event of this kind carries the channel's variables
     /// (`switch_channel_event_set_extended_data` in `switch_channel.c`).
     pub(super) fn carries_variables(self) -> bool {
-        use EventKind as K;
         matches!(
             self,
-            K::Create
-                | K::Originate
-                | K::Uuid
-                | K::Answer
-                | K::Park
-                | K::Unpark
-                | K::Bridge
-                | K::Unbridge
-                | K::Progress
-                | K::ProgressMedia
-                | K::Hangup
-                | K::HangupComplete
-                | K::RequestParams
-                | K::Data
-                | K::Execute
-                | K::ExecuteComplete
-                | K::Destroy
-                | K::SessionHeartbeat
-                | K::Api
-                | K::RecordStart
-                | K::RecordStop
-                | K::PlaybackStart
-                | K::PlaybackStop
-                | K::CallUpdate
-                | K::MediaBugStart
-                | K::MediaBugStop
-                | K::Hold
-                | K::Unhold
-                | K::Text
-                | K::Custom
+            Self::Create
+                | Self::Originate
+                | Self::Uuid
+                | Self::Answer
+                | Self::Park
+                | Self::Unpark
+                | Self::Bridge
+                | Self::Unbridge
+                | Self::Progress
+                | Self::ProgressMedia
+                | Self::Hangup
+                | Self::HangupComplete
+                | Self::RequestParams
+                | Self::Data
+                | Self::Execute
+                | Self::ExecuteComplete
+                | Self::Destroy
+                | Self::SessionHeartbeat
+                | Self::Api
+                | Self::RecordStart
+                | Self::RecordStop
+                | Self::PlaybackStart
+                | Self::PlaybackStop
+                | Self::CallUpdate
+                | Self::MediaBugStart
+                | Self::MediaBugStop
+                | Self::Hold
+                | Self::Unhold
+                | Self::Text
+                | Self::Custom
         )
     }
 
     /// File and function that fire it, as `Event-Calling-File` and `-Function` say.
     pub(super) fn origin(self) -> (&'static str, &'static str, &'static str) {
-        use EventKind as K;
         match self {
-            K::State => (
+            Self::State => (
                 "switch_channel.c",
                 "switch_channel_perform_set_running_state",
                 "2408",
             ),
-            K::CallState => (
+            Self::CallState => (
                 "switch_channel.c",
                 "switch_channel_perform_set_callstate",
                 "389",
             ),
-            K::Answer => (
+            Self::Answer => (
                 "switch_channel.c",
                 "switch_channel_perform_mark_answered",
                 "3859",
             ),
-            K::Hangup => ("switch_channel.c", "switch_channel_perform_hangup", "3391"),
-            K::Execute => ("switch_core_session.c", "switch_core_session_exec", "2991"),
-            K::ExecuteComplete => ("switch_core_session.c", "switch_core_session_exec", "3064"),
-            K::Create => (
+            Self::Hangup => ("switch_channel.c", "switch_channel_perform_hangup", "3391"),
+            Self::Execute => ("switch_core_session.c", "switch_core_session_exec", "2991"),
+            Self::ExecuteComplete => ("switch_core_session.c", "switch_core_session_exec", "3064"),
+            Self::Create => (
                 "switch_core_state_machine.c",
                 "switch_core_session_run",
                 "626",
             ),
-            K::Destroy => (
+            Self::Destroy => (
                 "switch_core_session.c",
                 "switch_core_session_perform_destroy",
                 "1563",
             ),
-            K::HangupComplete => (
+            Self::HangupComplete => (
                 "switch_core_state_machine.c",
                 "switch_core_session_reporting_state",
                 "1015",
             ),
-            K::Park | K::Unpark => ("switch_ivr.c", "switch_ivr_park", "1002"),
-            K::Heartbeat => ("switch_core.c", "send_heartbeat", "95"),
-            K::BackgroundJob => ("mod_event_socket.c", "api_exec", "1572"),
-            K::Api => ("switch_loadable_module.c", "switch_api_execute", "2954"),
-            K::Data => ("mod_commands.c", "uuid_dump_function", "6468"),
+            Self::Park | Self::Unpark => ("switch_ivr.c", "switch_ivr_park", "1002"),
+            Self::Heartbeat => ("switch_core.c", "send_heartbeat", "95"),
+            Self::BackgroundJob => ("mod_event_socket.c", "api_exec", "1572"),
+            Self::Api => ("switch_loadable_module.c", "switch_api_execute", "2954"),
+            Self::Data => ("mod_commands.c", "uuid_dump_function", "6468"),
             _ => ("switch_core.c", "simulator", "1"),
         }
     }

@@ -235,7 +235,7 @@ impl World {
         channel.vars.set("pre_transfer_caller_id_number", number);
         channel.vars.set("channel_cid_flipped", "yes");
         self.fire_channel_with(uuid, EventKind::CallUpdate, |event| {
-            event.add("Direction", "RECV")
+            event.add("Direction", "RECV");
         });
         self.list(uuid);
     }

@@ -89,7 +89,7 @@ fn answer(world: &mut World, uuid: &str, talk: Option<Duration>) {
     if let Some(talk) = talk {
         let uuid = uuid.to_owned();
         world.later(talk, move |world| {
-            world.hangup(&uuid, HangupCause::NormalClearing)
+            world.hangup(&uuid, HangupCause::NormalClearing);
         });
     }
 }

@@ -13,10 +13,14 @@ use super::command::{self, Answer, Login};
 use super::core::{Core, World};
 use super::fault::LinkFault;
 use super::listener::{Item, Listener};
+use super::outbound::{self, Control};
 use super::wire;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
+
+/// Longest time in seconds that a connection lingers without a limit of its own.
+const LINGER_MOST: u64 = 3600;
 
 /// Bytes of events gathered into one write.
 const WRITE_BYTES: usize = 64 << 10;
@@ -26,6 +30,8 @@ const WRITE_BYTES: usize = 64 << 10;
 enum End {
     /// The client has gone, or the node stops: nothing more is said.
     Silent,
+    /// The node is shut down, and says so.
+    ShutDown,
     /// `exit`, a failed login, a listener that lost too much: a disconnect notice is the last word.
     Notice,
 }
@@ -37,6 +43,7 @@ struct Connection<S> {
     key: u64,
     items: mpsc::Receiver<Item>,
     closed: CancellationToken,
+    released: CancellationToken,
     fault: watch::Receiver<LinkFault>,
     seen: LinkFault,
     login: Login,
@@ -88,14 +95,30 @@ where
     });
 }
 
-/// Lets a controller at the other end of an outbound socket command a channel.
-pub(super) async fn control(core: &Arc<Core>, stream: TcpStream, uuid: &str, full: bool) {
+/// Lets a controller at the other end of an outbound socket command a channel, in a task of its own
+/// that ends some time after the channel.
+pub(super) fn control(
+    core: &Arc<Core>,
+    stream: TcpStream,
+    uuid: &str,
+    full: bool,
+    control: Control,
+) {
     let login = Login::Channel {
         uuid: uuid.to_owned(),
         full,
         linger: None,
     };
-    Connection::new(Arc::clone(core), stream, login).run().await;
+    let mut connection = Connection::new(Arc::clone(core), stream, login);
+    connection.released = control.released;
+    let stopped = core.drain.stopped();
+    core.drain.spawn(async move {
+        tokio::select! {
+            biased;
+            () = stopped => {}
+            () = connection.run() => {}
+        }
+    });
 }
 
 // === impl Connection ===
@@ -106,7 +129,7 @@ where
 {
     fn new(core: Arc<Core>, stream: S, login: Login) -> Self {
         let (listener, items) = Listener::new();
-        let closed = listener.closed.clone();
+        let (closed, released) = (listener.closed.clone(), CancellationToken::new());
         let fault = core.link_fault.subscribe();
         let seen = fault.borrow().clone();
         let key = core.world().add_listener(listener);
@@ -116,6 +139,7 @@ where
             key,
             items,
             closed,
+            released,
             fault,
             seen,
             login,
@@ -124,8 +148,16 @@ where
     }
 
     async fn run(mut self) {
-        if let Ok(End::Notice) = self.talk().await {
-            let notice = World::disconnect_notice();
+        let notice = match self.talk().await {
+            Ok(End::Notice) => Some(World::disconnect_notice()),
+            Ok(End::ShutDown) => Some(wire::frame(
+                "text/disconnect-notice",
+                b"The system is being shut down.\n",
+            )),
+            Ok(End::Silent) | Err(_) => None,
+        };
+        if let Some(notice) = notice {
+            // The client may have gone first.
             let _ = self.stream.write_all(&notice).await;
         }
         let _ = self.stream.shutdown().await;
@@ -164,6 +196,7 @@ where
                     }
                 }
                 () = self.closed.cancelled() => return Ok(End::Notice),
+                () = self.released.cancelled() => return self.linger().await,
                 read = self.stream.read_buf(&mut self.input) => {
                     if read? == 0 {
                         return Ok(End::Silent);
@@ -177,10 +210,57 @@ where
         }
     }
 
+    /// The controlled channel is gone: what is known of it is sent, then the connection ends, at
+    /// once or when it has lingered.
+    async fn linger(&mut self) -> std::io::Result<End> {
+        let Login::Channel { uuid, linger, .. } = &self.login else {
+            return Ok(End::Silent);
+        };
+        let (uuid, linger) = (uuid.clone(), *linger);
+        let name = self
+            .core
+            .world()
+            .channels
+            .get(&uuid)
+            .map(|channel| channel.name.clone());
+        while let Ok(item) = self.items.try_recv() {
+            self.deliver(item).await?;
+        }
+        let notice = outbound::farewell(&uuid, &name.unwrap_or_default(), linger);
+        self.send(notice).await?;
+        let Some(seconds) = linger else {
+            return Ok(End::Silent);
+        };
+        let until = tokio::time::Instant::now() + Duration::from_secs(seconds.min(LINGER_MOST));
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => return Ok(End::Silent),
+                item = self.items.recv() => {
+                    let Some(item) = item else { return Ok(End::Silent) };
+                    self.deliver(item).await?;
+                }
+                read = self.stream.read_buf(&mut self.input) => {
+                    if read? == 0 {
+                        return Ok(End::Silent);
+                    }
+                }
+            }
+            while let Some(command) = wire::take_command(&mut self.input) {
+                if let Some(end) = self.answer(command).await? {
+                    return Ok(end);
+                }
+            }
+        }
+    }
+
     /// Suffers what the link suffers from, as long as it lasts.
     async fn suffer(&mut self) -> Option<End> {
         loop {
             let now = self.fault.borrow_and_update().clone();
+            if now.shut_down != self.seen.shut_down {
+                return Some(End::ShutDown);
+            }
             if now.dropped != self.seen.dropped {
                 return Some(End::Silent);
             }

@@ -2,7 +2,8 @@
 
 use rand::Rng;
 
-use super::channel::{Channel, Codec, Vars};
+use super::channel::{Channel, Codec};
+use super::profile::Vars;
 use crate::domain::HangupCause;
 
 /// The codec of every SIP leg.
@@ -176,7 +177,7 @@ pub(super) fn outbound_response(channel: &mut Channel) {
     }
     let to = profile.destination_number.clone();
     let from = profile.ani.clone();
-    let display = profile.orig_caller_id_name.clone();
+    let display = profile.caller_id_name.clone();
     let (from_tag, to_tag) = (tag(), tag());
     let (uri, target) = (format!("{from}@127.0.0.1"), format!("{to}@127.0.0.1:5060"));
     let quoted = if display.is_empty() {
@@ -316,6 +317,19 @@ pub(super) fn cancelled(vars: &mut Vars, cause: HangupCause) {
             ("sip_term_status", "487"),
             ("proto_specific_hangup_cause", "sip:487"),
             ("sip_term_cause", "487"),
+        ],
+    );
+}
+
+/// The far end sent a REFER, which has led nowhere.
+pub(super) fn referred(vars: &mut Vars) {
+    put(
+        vars,
+        &[
+            ("sip_call_id", &uuid::Uuid::new_v4().to_string()),
+            ("transfer_to", "x"),
+            ("transfer_destination", "blind:x"),
+            ("transfer_disposition", "recv_replace"),
         ],
     );
 }

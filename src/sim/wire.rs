@@ -87,9 +87,17 @@ fn end_of_head(input: &[u8]) -> Option<usize> {
 /// Longest `Reply-Text` frame: FreeSWITCH renders it into 512 bytes and then into 1,024.
 const MAX_REPLY_BYTES: usize = 511;
 
+/// The largest offset up to `limit` that cuts no character.
+fn boundary(text: &str, limit: usize) -> usize {
+    (0..=limit.min(text.len()))
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
 /// A `command/reply` frame with one line of text.
 pub(super) fn reply(text: &str) -> Bytes {
-    let cut = text.floor_char_boundary(MAX_REPLY_BYTES);
+    let cut = boundary(text, MAX_REPLY_BYTES);
     format!(
         "Content-Type: command/reply\nReply-Text: {}\n\n",
         &text[..cut]
@@ -99,7 +107,7 @@ pub(super) fn reply(text: &str) -> Bytes {
 
 /// A `command/reply` frame with headers of its own, cut at 512 bytes like the real one's.
 pub(super) fn reply_headers(headers: &str) -> Bytes {
-    let cut = headers.floor_char_boundary(MAX_REPLY_BYTES - 1);
+    let cut = boundary(headers, MAX_REPLY_BYTES - 1);
     format!("Content-Type: command/reply\n{}", &headers[..cut]).into()
 }
 

@@ -8,7 +8,6 @@ use switchgate::sim::{Sim, SimConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::Instant;
 
-use super::allowed;
 use super::record::{Event, Frame, Recording, Side, take_frame};
 
 /// Time after the last command in which events may still come.
@@ -149,7 +148,7 @@ pub(crate) async fn differences(recording: &Recording) -> Vec<Difference> {
             listener.reply().await.expect("auth and subscription");
         }
     }
-    let gathered = tokio::spawn(async move {
+    let gathered = drain.spawn(async move {
         let mut events = Vec::new();
         while let Some(frame) = listener.next().await {
             events.extend(frame.event());
@@ -158,8 +157,7 @@ pub(crate) async fn differences(recording: &Recording) -> Vec<Difference> {
     });
     play(recording, &sim, &mut found).await;
     tokio::time::sleep(AFTERGLOW).await;
-    drain.finish(Duration::from_secs(5)).await;
-    drop(sim);
+    drain.stop();
     let simulated = gathered.await.expect("gathered");
     if let Some(recorded) = &recording.events {
         let recorded: Vec<Event> = recorded.iter().filter_map(Frame::event).collect();
@@ -236,8 +234,8 @@ impl Ids {
         };
         let mut recorded: Vec<(String, String)> = Vec::new();
         let mut gone = BTreeSet::new();
-        // The two connections were opened within a tenth of a second of each other.
-        for frame in events.iter().take_while(|frame| frame.at < until + 0.1) {
+
+        for frame in events.iter().take_while(|frame| frame.at < until) {
             let Some(event) = frame.event() else { continue };
             match event.get("Event-Name") {
                 "CHANNEL_CREATE" => recorded.push((
@@ -334,7 +332,7 @@ fn by_channel(events: &[Event]) -> Vec<(String, Vec<&Event>)> {
     }
     for event in events {
         let uuid = event.get("Unique-ID");
-        if uuid.is_empty() || allowed::is_left_out(event) {
+        if uuid.is_empty() {
             continue;
         }
         let uuid = renamed.get(uuid).copied().unwrap_or(uuid);
@@ -343,6 +341,10 @@ fn by_channel(events: &[Event]) -> Vec<(String, Vec<&Event>)> {
             None => order.push((uuid.to_owned(), vec![event])),
         }
     }
+    // A channel that began before the recording did belongs to another flow.
+    let begins =
+        |events: &[&Event]| ["CS_NONE", "CS_NEW"].contains(&events[0].get("Channel-State"));
+    order.retain(|(_, events)| begins(events));
     order
 }
 
@@ -387,16 +389,8 @@ fn compare(recorded: &[Event], simulated: &[Event], found: &mut Vec<Difference>)
                 event.headers.iter().map(|(name, _)| name.clone()).collect()
             };
             let (wanted, gotten) = (names(want), names(got));
-            let missing: Vec<_> = wanted
-                .difference(&gotten)
-                .filter(|name| !allowed::may_miss(name))
-                .cloned()
-                .collect();
-            let surplus: Vec<_> = gotten
-                .difference(&wanted)
-                .filter(|name| !allowed::may_miss(name))
-                .cloned()
-                .collect();
+            let missing: Vec<_> = wanted.difference(&gotten).cloned().collect();
+            let surplus: Vec<_> = gotten.difference(&wanted).cloned().collect();
             if !missing.is_empty() || !surplus.is_empty() {
                 let event = step(want);
                 found.push(Difference::Headers {

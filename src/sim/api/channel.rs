@@ -245,6 +245,6 @@ pub(super) async fn deflect(core: &Arc<Core>, arguments: &str) -> String {
         return "-ERR Operation failed\n".to_owned();
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
-    core.world().hangup(uuid, HangupCause::BlindTransfer);
+    super::super::midcall::deflect(&mut core.world(), uuid);
     "+OK:SIP/2.0 403 Forbidden\r\n\n".to_owned()
 }

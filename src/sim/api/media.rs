@@ -41,7 +41,10 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         },
         "uuid_audio" if known => audio(world, uuid, &words),
         "uuid_displace" if known => displace(world, uuid, &words),
-        "uuid_fileman" if known => "+OK\n".to_owned(),
+        "uuid_fileman" if known => {
+            media::file_manage(world, uuid, rest.trim());
+            "+OK\n".to_owned()
+        }
         "uuid_send_dtmf" if known => {
             media::send_digits(world, uuid, rest);
             format!("+OK {uuid} sent DTMF {rest}.\n")
@@ -61,6 +64,10 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             if let Some(channel) = world.channels.get_mut(id) {
                 if off {
                     channel.vars.set("rtp_local_sdp_str", "");
+                    let far = channel.far.clone();
+                    if let Some(far) = far.and_then(|far| world.channels.get_mut(&far)) {
+                        far.vars.set("sip_reinvite_sdp", "v=0\r\n");
+                    }
                 }
                 "+OK Success\n".to_owned()
             } else {

@@ -83,7 +83,7 @@ fn value<'a>(row: &'a Row, column: &str) -> &'a str {
 }
 
 fn channels(world: &mut World) -> Table {
-    let rows: Vec<&Row> = world.listing.rows().collect();
+    let rows = world.rows();
     let columns = rows.first().map(|row| {
         row.columns
             .iter()
@@ -113,12 +113,12 @@ fn calls(world: &mut World, bridged_only: bool) -> Table {
     columns.extend(theirs.iter().map(|name| format!("b_{name}")));
     columns.push("call_created_epoch".to_owned());
     let all: std::collections::HashMap<String, Row> = world
-        .listing
         .rows()
-        .map(|row| (row.uuid.clone(), row.clone()))
+        .into_iter()
+        .map(|row| (row.uuid.clone(), row))
         .collect();
     let mut rows = Vec::new();
-    for row in world.listing.rows() {
+    for row in &world.rows() {
         let other = row
             .bridged
             .as_ref()

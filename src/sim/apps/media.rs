@@ -3,14 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::channel::{Channel, Digit, Endpoint};
+use tokio::time::Instant;
+
+use super::super::channel::{Channel, Digit, Endpoint, Play};
 use super::super::core::{Core, World};
 use super::super::names::EventKind;
 use super::{Wait, Woken};
 
-/// A recording's limit counts what has been recorded, which begins with the next frame; the
-/// recordings show 1.8 s for 2.
-const RECORD_SLACK: Duration = Duration::from_millis(0);
+/// The least time in milliseconds that a digit is waited for, as recorded.
+const LEAST_DIGIT_WAIT: u64 = 1000;
+
+/// How much earlier than its limit a recording ends, as recorded.
+const RECORD_SLACK: Duration = Duration::from_millis(220);
+
+/// How long a displacement of a short file lasts, as recorded.
+const DISPLACE_LASTS: Duration = Duration::from_millis(45);
+
+/// How long a file on disk plays; nothing is read.
+const FILE_LASTS: Duration = Duration::from_millis(760);
 
 /// Plays one file or several (`switch_ivr_play_file` in `switch_ivr_play_say.c`).
 pub(super) async fn playback(core: &Arc<Core>, uuid: &str, argument: &str, endless: bool) {
@@ -67,10 +77,22 @@ async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
     };
     core.world()
         .fire_channel_with(uuid, EventKind::PlaybackStart, |event| {
-            event.add("Playback-File-Type", kind);
+            event.add_some("Playback-File-Type", kind);
             event.add("Playback-File-Path", file);
         });
-    let woken = Wait::new(core, uuid).for_at_most(span).out().await;
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        let ends = Instant::now() + span;
+        channel.play = Some(Play {
+            ends,
+            paused_at: None,
+        });
+    }
+    let mut wait = Wait::new(core, uuid);
+    wait.playing = true;
+    let woken = wait.out().await;
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        channel.play = None;
+    }
     let mut world = core.world();
     let Some(channel) = world.channels.get_mut(uuid) else {
         return Played::Down;
@@ -86,22 +108,57 @@ async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
     }
     let done = matches!(woken, Woken::Timeout);
     world.fire_channel_with(uuid, EventKind::PlaybackStop, |event| {
-        event.add("Playback-File-Type", kind);
+        event.add_some("Playback-File-Type", kind);
         event.add("Playback-File-Path", file);
         event.add("Playback-Status", if done { "done" } else { "break" });
     });
     match woken {
         Woken::Timeout => Played::Done,
-        Woken::Down => Played::Down,
+        Woken::Down | Woken::Moved => Played::Down,
         _ => Played::Broken,
     }
+}
+
+/// `uuid_fileman`: moves in the file that plays, or pauses it.
+pub(in super::super) fn file_manage(world: &mut World, uuid: &str, command: &str) {
+    let Some(channel) = world.channels.get_mut(uuid) else {
+        return;
+    };
+    let Some(play) = &mut channel.play else {
+        return;
+    };
+    let (verb, value) = command.split_once(':').unwrap_or((command, ""));
+    let now = Instant::now();
+    match verb {
+        "pause" => match play.paused_at.take() {
+            Some(at) => play.ends += now - at,
+            None => play.paused_at = Some(now),
+        },
+        "stop" => play.ends = now,
+        "seek" => {
+            let span =
+                Duration::from_millis(value.trim_start_matches(['+', '-']).parse().unwrap_or(0));
+            play.ends = if value.starts_with('-') {
+                play.ends + span
+            } else {
+                play.ends.checked_sub(span).unwrap_or(now)
+            };
+        }
+        _ => {}
+    }
+    channel.wake.notify_one();
 }
 
 /// Kind of a file and how long it plays; `None` when there is no such file. A file on disk is
 /// taken to exist when its path is absolute.
 fn length(file: &str) -> Option<(&'static str, Duration)> {
-    // Media moves in frames of 20 ms; a tone ends with its last whole one.
-    let frames = |milliseconds: u64| Duration::from_millis(milliseconds.saturating_sub(19));
+    // Media moves in frames of 20 ms; the first is played at once.
+    let frames = |milliseconds: u64| {
+        Duration::from_millis(match milliseconds % 20 {
+            0 => milliseconds.saturating_sub(10),
+            _ => milliseconds.next_multiple_of(20),
+        })
+    };
     if let Some(tones) = file.strip_prefix("tone_stream://") {
         let loops = tones
             .split(';')
@@ -130,10 +187,9 @@ fn length(file: &str) -> Option<(&'static str, Duration)> {
             .next()
             .and_then(|text| text.parse().ok())
             .unwrap_or(0);
-        return Some(("silence_stream", frames(milliseconds)));
+        return Some(("", Duration::from_millis(milliseconds)));
     }
-    file.starts_with('/')
-        .then_some(("file", Duration::from_secs(2)))
+    file.starts_with('/').then_some(("", FILE_LASTS))
 }
 
 /// `play_and_get_digits <min> <max> <tries> <timeout> <terminators> <file> <invalid> <var> <regex>`.
@@ -144,6 +200,9 @@ pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: 
     let (min, max, tries, timeout) = (number(0, 1), number(1, 1), number(2, 1), number(3, 5000));
     let (terminators, prompt, invalid, variable) = (part(4), part(5), part(6), part(7));
     for _ in 0..tries.max(1) {
+        if let Some(channel) = core.world().channels.get_mut(uuid) {
+            channel.vars.set("read_result", "");
+        }
         match play(core, uuid, prompt).await {
             Played::Down => return,
             Played::Done | Played::Broken | Played::Missing => {}
@@ -152,7 +211,8 @@ pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: 
         let mut ended = false;
         let mut terminator = String::new();
         while digits.len() < usize::try_from(max).unwrap_or(usize::MAX) && !ended {
-            let mut wait = Wait::new(core, uuid).for_at_most(Duration::from_millis(timeout));
+            let mut wait = Wait::new(core, uuid)
+                .for_at_most(Duration::from_millis(timeout.max(LEAST_DIGIT_WAIT)));
             wait.digits = true;
             loop {
                 match wait.next().await {
@@ -181,12 +241,12 @@ pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: 
             }
             return;
         }
+        if let Some(channel) = core.world().channels.get_mut(uuid) {
+            channel.vars.set("read_result", "failure");
+        }
         if let Played::Down = play(core, uuid, invalid).await {
             return;
         }
-    }
-    if let Some(channel) = core.world().channels.get_mut(uuid) {
-        channel.vars.set("read_result", "failure");
     }
 }
 
@@ -214,9 +274,12 @@ pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str, limit:
     );
     if let Some(limit) = limit.parse().ok().filter(|limit| *limit > 0) {
         let uuid = uuid.to_owned();
-        world.later(RECORD_SLACK + Duration::from_secs(limit), move |world| {
-            stop_record(world, &uuid, &path);
-        });
+        world.later(
+            Duration::from_secs(limit).saturating_sub(RECORD_SLACK),
+            move |world| {
+                stop_record(world, &uuid, &path);
+            },
+        );
     }
     true
 }
@@ -256,9 +319,11 @@ pub(in super::super) fn displace(world: &mut World, uuid: &str, path: &str) {
     };
     channel.bugs.push(("displace", path.to_owned()));
     bug(world, uuid, EventKind::MediaBugStart, "displace", path);
-    let span = length(path).map_or(Duration::ZERO, |(_, span)| span);
+
     let (uuid, path) = (uuid.to_owned(), path.to_owned());
-    world.later(span, move |world| drop(stop_displace(world, &uuid, &path)));
+    world.later(DISPLACE_LASTS, move |world| {
+        stop_displace(world, &uuid, &path);
+    });
 }
 
 /// Ends a displacement; says whether there was one.

@@ -28,7 +28,7 @@ pub(super) fn run(world: &mut World, uuid: &str, name: &str, argument: &str) {
         }
         "push" => push(world, uuid, argument),
         "respond" => respond(world, uuid, argument),
-        "redirect" => world.refuse_caller(uuid, HangupCause::RedirectionToNewDestination),
+        "redirect" => super::super::midcall::redirect(world, uuid, argument),
         "transfer" => {
             let parts: Vec<&str> = argument.split_whitespace().collect();
             if let Some(extension) = parts.first() {
@@ -107,13 +107,4 @@ fn respond(world: &mut World, uuid: &str, argument: &str) {
         _ => HangupCause::NormalUnspecified,
     };
     world.hangup(uuid, cause);
-}
-
-// === impl World ===
-
-impl World {
-    /// The caller is sent away.
-    fn refuse_caller(&mut self, uuid: &str, cause: HangupCause) {
-        self.hangup(uuid, cause);
-    }
 }
