@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::Control;
 use crate::domain::{Deadline, Failure, SessionId};
-use crate::esl::Command;
 use crate::esl::quote::sendmsg_execute;
+use crate::esl::{Command, Event};
 use crate::tracker::{Session, Sighting};
 
 /// When Execute returns.
@@ -74,7 +74,7 @@ impl Control {
             .await?;
         let wait = request.wait;
         let ticket = ticket.to_string();
-        let mut rounds_left = request.loops.max(1);
+        let mut rounds = Rounds::new(request.loops);
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
             if event.headers().raw("Application-UUID") != Some(ticket.as_bytes()) {
@@ -82,16 +82,14 @@ impl Control {
             }
             let response = match (event.headers().raw("Event-Name")?, wait) {
                 (b"CHANNEL_EXECUTE", ExecuteWait::Started) => String::new(),
-                (b"CHANNEL_EXECUTE_COMPLETE", _) => {
-                    rounds_left -= 1;
-                    if rounds_left > 0 && wait == ExecuteWait::Completed {
-                        return None;
-                    }
-                    event
-                        .text("Application-Response")
-                        .map(|text| text.into_owned())
-                        .unwrap_or_default()
+                (b"CHANNEL_EXECUTE", _) => {
+                    rounds.began(event);
+                    return None;
                 }
+                (b"CHANNEL_EXECUTE_COMPLETE", _) if rounds.is_last(event) => event
+                    .text("Application-Response")
+                    .map(|text| text.into_owned())
+                    .unwrap_or_default(),
                 _ => return None,
             };
             Some(Executed {
@@ -138,6 +136,39 @@ impl Control {
                 }
                 None => Some(Err(super::ended(sighting.session))),
             })
+    }
+}
+
+/// Counts the rounds of a looped application. FreeSWITCH goes on no further after a round that took
+/// less than half a second (`switch_ivr_parse_event` in `switch_ivr.c`).
+struct Rounds {
+    left: u32,
+    began_at: Option<u64>,
+}
+
+// === impl Rounds ===
+
+impl Rounds {
+    const SHORTEST_MICROS: u64 = 500_000;
+
+    fn new(loops: u32) -> Self {
+        Self {
+            left: loops.max(1),
+            began_at: None,
+        }
+    }
+
+    fn began(&mut self, event: &Event) {
+        self.began_at = event.number("Event-Date-Timestamp");
+    }
+
+    fn is_last(&mut self, event: &Event) -> bool {
+        self.left -= 1;
+        let ended_at = event.number("Event-Date-Timestamp");
+        let took = ended_at
+            .zip(self.began_at)
+            .map(|(ended, began)| ended.saturating_sub(began));
+        self.left == 0 || took.is_some_and(|took| took < Self::SHORTEST_MICROS)
     }
 }
 
