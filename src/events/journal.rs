@@ -154,7 +154,8 @@ impl Journal {
             ring.trim(self.config);
             ring.end()
         };
-        self.end.send_replace(end);
+        // Two nodes append at a time and may come here in the other order; the end never goes back.
+        self.end.send_modify(|known| *known = end.max(*known));
     }
 
     /// The position behind the newest entry. Read it before the state that it is to belong to:
