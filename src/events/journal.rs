@@ -114,6 +114,8 @@ pub(super) struct Found {
     pub(super) entries: Vec<(u64, Arc<Entry>)>,
     /// Bytes between the reader's position and the end.
     pub(super) lag_bytes: u64,
+    /// Those that lie behind the entries found.
+    pub(super) left_bytes: u64,
 }
 
 /// The reader's position is no longer in the journal.
@@ -176,7 +178,14 @@ impl Journal {
         }
     }
 
-    pub(super) fn read(&self, position: u64, max: usize) -> Result<Found, Overrun> {
+    /// Up to `max` entries behind `position`, and no more bytes of events than `max_bytes` unless
+    /// the first one alone has more.
+    pub(super) fn read(
+        &self,
+        position: u64,
+        max: usize,
+        max_bytes: usize,
+    ) -> Result<Found, Overrun> {
         let ring = self.lock();
         let Some(skip) = position.checked_sub(ring.dropped) else {
             return Err(Overrun {
@@ -190,15 +199,19 @@ impl Journal {
             .slots
             .get(skip)
             .map_or(0, |slot| ring.total_bytes - slot.offset);
-        let entries = ring
-            .slots
-            .range(skip..)
-            .take(max)
-            .zip(position + 1..)
-            .map(|(slot, at)| (at, Arc::clone(&slot.entry)));
+        let mut taken_bytes = 0;
+        let mut entries = Vec::new();
+        for (slot, at) in ring.slots.range(skip..).take(max).zip(position + 1..) {
+            if !entries.is_empty() && taken_bytes + slot.size > max_bytes {
+                break;
+            }
+            taken_bytes += slot.size;
+            entries.push((at, Arc::clone(&slot.entry)));
+        }
         Ok(Found {
-            entries: entries.collect(),
+            entries,
             lag_bytes,
+            left_bytes: lag_bytes - taken_bytes as u64,
         })
     }
 

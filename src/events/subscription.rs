@@ -13,6 +13,9 @@ use crate::domain::{Failure, Reason};
 
 /// Entries looked at in one go; a batch holds no more events than this.
 const READ_AHEAD: usize = 256;
+/// Bytes of events looked at in one go, so that a batch stays well below the 4 MiB that gRPC clients
+/// take by default.
+const READ_AHEAD_BYTES: usize = 512 * 1024;
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,9 @@ pub struct Subscription {
     filter: EventFilter,
     policy: SlowPolicy,
     max_lag: u64,
+    /// The bound at present: `max_lag` behind the closest to the end that it has been, so that one
+    /// that begins far behind may catch up.
+    allowed_lag: u64,
     silence: Duration,
     position: u64,
     ends: watch::Receiver<u64>,
@@ -89,6 +95,7 @@ impl Subscription {
             filter,
             policy,
             max_lag,
+            allowed_lag: u64::MAX,
             silence,
             position,
             ends,
@@ -141,11 +148,16 @@ impl Subscription {
     /// Reads on until something is wanted or the end is reached.
     fn look(&mut self) -> Result<Option<Item>, Failure> {
         loop {
-            let found = match self.journal.read(self.position, READ_AHEAD) {
-                Ok(found) if found.lag_bytes <= self.max_lag => found,
+            let found = self
+                .journal
+                .read(self.position, READ_AHEAD, READ_AHEAD_BYTES);
+            let found = match found {
+                Ok(found) if found.lag_bytes <= self.allowed_lag => found,
                 Ok(_) => return self.fell_behind(self.journal.cursor().position).map(Some),
                 Err(overrun) => return self.fell_behind(overrun.oldest).map(Some),
             };
+            let bound = found.left_bytes.saturating_add(self.max_lag);
+            self.allowed_lag = self.allowed_lag.min(bound);
             if found.entries.is_empty() {
                 return Ok(None);
             }
@@ -195,6 +207,7 @@ impl Subscription {
         // Entries that the filter does not want count too: what is gone cannot be asked.
         let count = next - self.position;
         self.position = next;
+        self.allowed_lag = u64::MAX;
         let now = SystemTime::now();
         Ok(Item::Gap(Gap {
             node: None,
@@ -216,4 +229,95 @@ fn check_cursor(journal: &Journal, cursor: Cursor) -> Result<u64, Failure> {
         return Ok(cursor.position);
     };
     Err(Failure::new(Reason::CursorLost, problem).with("oldest_cursor", oldest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::journal::{JournalConfig, Record};
+    use super::*;
+    use crate::esl::Event;
+
+    const KIB: usize = 1024;
+
+    fn event(bytes: usize) -> Entry {
+        let filler = "x".repeat(bytes);
+        let headers = [("Event-Name", "CUSTOM".into()), ("Filler", filler.into())];
+        Entry::Event(Record {
+            node: "a".parse().unwrap(),
+            event: Event::from_headers(headers).unwrap(),
+            session: None,
+            call: None,
+            job: None,
+            synthetic: false,
+        })
+    }
+
+    fn subscribe(journal: &Arc<Journal>, start: Start, policy: SlowPolicy) -> Subscription {
+        let max_lag = 16 * KIB as u64;
+        let silence = Duration::from_secs(15);
+        let filter = EventFilter::default();
+        Subscription::begin(journal, filter, start, policy, max_lag, silence).unwrap()
+    }
+
+    async fn events(subscription: &mut Subscription) -> usize {
+        loop {
+            match subscription.next().await.unwrap() {
+                Item::Events(events) => return events.len(),
+                Item::Checkpoint => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_begins_far_behind_may_catch_up_and_is_bounded_from_then_on() {
+        let journal = Arc::new(Journal::new(JournalConfig::default()));
+        for _ in 0..1000 {
+            journal.append(event(KIB));
+        }
+        let mut subscription = subscribe(&journal, Start::Earliest, SlowPolicy::End);
+        let mut seen = 0;
+        while seen < 1000 {
+            seen += events(&mut subscription).await;
+        }
+        for _ in 0..32 {
+            journal.append(event(KIB));
+        }
+        let failure = subscription.next().await.unwrap_err();
+        assert_eq!(failure.reason(), Reason::SlowConsumer);
+        // The cursor that it is told is good for going on.
+        let cursor = failure.metadata()["cursor"].parse().unwrap();
+        let mut again = subscribe(&journal, Start::After(cursor), SlowPolicy::End);
+        assert_eq!(events(&mut again).await, 32);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_subscriber_is_told_of_the_gap_and_goes_on() {
+        let journal = Arc::new(Journal::new(JournalConfig::default()));
+        let mut subscription = subscribe(&journal, Start::Now, SlowPolicy::Gap);
+        journal.append(event(1));
+        assert_eq!(events(&mut subscription).await, 1);
+        for _ in 0..32 {
+            journal.append(event(KIB));
+        }
+        match subscription.next().await.unwrap() {
+            Item::Gap(gap) => assert_eq!(gap.count, 32),
+            other => panic!("{other:?}"),
+        }
+        journal.append(event(1));
+        assert_eq!(events(&mut subscription).await, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_is_bounded_in_bytes_too() {
+        let journal = Arc::new(Journal::new(JournalConfig::default()));
+        for _ in 0..3 {
+            journal.append(event(400 * KIB));
+        }
+        journal.append(event(8000 * KIB));
+        let mut subscription = subscribe(&journal, Start::Earliest, SlowPolicy::End);
+        for _ in 0..4 {
+            assert_eq!(events(&mut subscription).await, 1);
+        }
+    }
 }
