@@ -96,7 +96,7 @@ impl Jobs {
                 Failure::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
             );
         }
-        if table.jobs.contains_key(spec.id.as_str()) {
+        if !table.make_room(&spec.id) {
             let message = format!("job {} exists already", spec.id);
             return Err(Failure::new(Reason::RequestIdReused, message).job(&spec.id));
         }
@@ -272,6 +272,21 @@ impl Table {
         first
     }
 
+    /// Makes room for a job of this id: there is none, or one that failed so that it may be tried
+    /// again, since nothing came of it.
+    fn make_room(&mut self, id: &JobId) -> bool {
+        let Some(entry) = self.jobs.get(id.as_str()) else {
+            return true;
+        };
+        let is_void = matches!(&entry.job.borrow().outcome,
+            Some(Err(failure)) if failure.retry_delay().is_some());
+        if is_void {
+            self.jobs.remove(id.as_str());
+            self.finished.retain(|(_, finished)| finished != id);
+        }
+        is_void
+    }
+
     fn forget_oldest(&mut self) {
         if let Some((_, id)) = self.finished.pop_front() {
             self.jobs.remove(id.as_str());
@@ -320,4 +335,38 @@ fn end_job(job: &mut Job, end: End) {
     job.state = state;
     job.ended = Some(SystemTime::now());
     job.outcome = Some(outcome);
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn spec(id: &str) -> JobSpec {
+        JobSpec {
+            id: id.parse().unwrap(),
+            command: "originate".to_owned(),
+            arguments: String::new(),
+            node: "a".parse().unwrap(),
+            session: None,
+            labels: Arc::default(),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_job_of_which_nothing_came_makes_room_for_another_of_its_id() {
+        let jobs = Jobs::start(JobsConfig::default(), &Drain::new());
+        let unsent =
+            Failure::new(Reason::NodeUnavailable, "down").retry_after(Duration::from_secs(1));
+        let spec = spec("x");
+        jobs.register(spec.clone()).unwrap();
+        assert!(jobs.register(spec.clone()).is_err());
+        jobs.finish(&spec.id, End::Failed(unsent));
+        jobs.register(spec.clone()).unwrap();
+        assert_eq!((jobs.unfinished(), jobs.list().len()), (1, 1));
+        jobs.finish(&spec.id, End::Answered(Bytes::from_static(b"+OK\n")));
+        assert!(jobs.register(spec).is_err());
+    }
 }
