@@ -331,5 +331,6 @@ fn late(job: &crate::jobs::Job) -> Failure {
     Failure::new(Reason::DeadlineExceeded, message)
         .job(job.id())
         .node(&job.spec.node)
-        .with("command_sent", job.started.is_some())
+        // It was registered, so its command is on its way if it has not been written yet.
+        .with("command_sent", true)
 }
