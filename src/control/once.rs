@@ -2,17 +2,18 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{Hash, Hasher as _};
+use std::hash::{BuildHasher as _, Hash, Hasher as _};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use foldhash::quality::FixedState;
-use std::hash::BuildHasher as _;
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Failure, Reason};
+use crate::domain::{Deadline, Failure, Reason};
 use crate::shutdown::Drain;
 
 /// How many outcomes are kept, and for how long.
@@ -26,8 +27,8 @@ pub struct OnceConfig {
 
 /// Remembers requests that carry a `request_id`, and what came of each.
 ///
-/// Each runs in a task of its own, which all callers with that id wait for; it is dropped when
-/// the last of them has left before it was done, just as a request without an id is.
+/// Each runs in a task of its own, which all callers with that id wait for. It runs to its end also
+/// when all of them have left, or a repeat could not be told what came of it and would act twice.
 #[derive(Debug)]
 pub struct Once {
     config: OnceConfig,
@@ -48,8 +49,16 @@ struct Known {
     ticket: u64,
     fingerprint: u64,
     outcome: Outcomes,
-    /// Held by everyone who waits; the task watches for its last holder to go.
+    /// Held by everyone who waits; the action is told when its last holder has gone.
     interest: std::sync::Weak<Interest>,
+}
+
+/// A caller's part in a request.
+struct Joined {
+    outcome: Outcomes,
+    /// Absent when the last caller had left before.
+    interest: Option<Arc<Interest>>,
+    is_repeat: bool,
 }
 
 /// Where the outcome appears.
@@ -57,7 +66,7 @@ type Outcomes = watch::Receiver<Option<Outcome>>;
 
 type Outcome = Result<Arc<dyn Any + Send + Sync>, Failure>;
 
-/// Cancels the task when the last one who waits has left.
+/// Tells the action when the last one who waits has left.
 #[derive(Debug)]
 struct Interest(CancellationToken);
 
@@ -84,38 +93,62 @@ impl Once {
         })
     }
 
-    /// Runs `action`, unless it has run before under this id: then gives back what came of it. An
-    /// empty id always runs it. `request` tells one request from another.
+    /// Runs `action`, which ends by `deadline` itself, unless it has run before under this id: then
+    /// gives back what came of it. An empty id always runs it. `request` tells one request from
+    /// another.
     ///
     /// # Errors
-    /// Those of the action; REQUEST_ID_REUSED when the id was used for another request.
+    /// Those of the action; REQUEST_ID_REUSED when the id was used for another request;
+    /// DEADLINE_EXCEEDED when the first request goes on longer than this repeat may.
     pub async fn run<T, F>(
         self: &Arc<Self>,
         id: &str,
         request: &impl Hash,
+        deadline: Deadline,
         action: F,
     ) -> Result<T, Failure>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
+        self.run_for(id, request, deadline, |_| action).await
+    }
+
+    /// As [`Once::run`]; the action's token is triggered when nobody waits for it any more. Without
+    /// an id the action is dropped then.
+    ///
+    /// # Errors
+    /// As [`Once::run`].
+    pub async fn run_for<T, F>(
+        self: &Arc<Self>,
+        id: &str,
+        request: &impl Hash,
+        deadline: Deadline,
+        action: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<T, Failure>
+    where
+        T: Clone + Send + Sync + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
         if id.is_empty() {
-            return action.await;
+            return action(CancellationToken::new()).await;
         }
         check_id(id)?;
-        let (mut outcome, interest) = self.join_or_start(id, fingerprint::<T>(request), action)?;
-        let result = match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone(),
-            Err(_) => None,
+        let joined = self.join_or_start(id, fingerprint::<T>(request), action)?;
+        let mut outcome = joined.outcome;
+        let seen = async {
+            match outcome.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone(),
+                // The task sends before it ends.
+                Err(_) => None,
+            }
         };
-        drop(interest);
-        let gone = || {
-            Failure::new(
-                Reason::ShuttingDown,
-                "the request was dropped since the gateway shuts down",
-            )
+        let result = match joined.is_repeat {
+            true => deadline.bound(seen).await.ok_or_else(|| late(id))?,
+            false => seen.await,
         };
-        let value = result.unwrap_or_else(|| Err(gone()))?;
+        drop(joined.interest);
+        let value = result.unwrap_or_else(|| Err(panicked()))?;
         match value.downcast_ref::<T>() {
             Some(value) => Ok(value.clone()),
             // The fingerprint includes the type, so this is another request after all.
@@ -127,8 +160,8 @@ impl Once {
         self: &Arc<Self>,
         id: &str,
         fingerprint: u64,
-        action: F,
-    ) -> Result<(Outcomes, Option<Arc<Interest>>), Failure>
+        action: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<Joined, Failure>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
@@ -139,15 +172,15 @@ impl Once {
             if known.fingerprint != fingerprint {
                 return Err(reused(id));
             }
-            let interest = known.interest.upgrade();
-            // Without anybody's interest it either has finished or is being dropped.
-            if interest.is_some() || known.outcome.borrow().is_some() {
-                return Ok((known.outcome.clone(), interest));
-            }
+            return Ok(Joined {
+                outcome: known.outcome.clone(),
+                interest: known.interest.upgrade(),
+                is_repeat: true,
+            });
         }
         let (outcome_tx, outcome_rx) = watch::channel(None);
-        let token = CancellationToken::new();
-        let interest = Arc::new(Interest(token.clone()));
+        let left = CancellationToken::new();
+        let interest = Arc::new(Interest(left.clone()));
         requests.next_ticket += 1;
         let ticket = requests.next_ticket;
         let known = Known {
@@ -161,18 +194,19 @@ impl Once {
 
         let once = Arc::clone(self);
         let id = id.to_owned();
+        let action = AssertUnwindSafe(action(left)).catch_unwind();
         self.drain.spawn(async move {
-            let result = tokio::select! {
-                biased;
-                result = action => Some(result),
-                () = token.cancelled() => None,
-            };
-            once.finished(&id, ticket, result.as_ref().is_some_and(is_final));
-            let erased = result
-                .map(|result| result.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>));
-            outcome_tx.send_replace(erased);
+            // Nobody knows how far an action came that panicked, so it is not to be repeated.
+            let result = action.await.unwrap_or_else(|_| Err(panicked()));
+            once.finished(&id, ticket, is_final(&result));
+            let erased = result.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>);
+            outcome_tx.send_replace(Some(erased));
         });
-        Ok((outcome_rx, Some(interest)))
+        Ok(Joined {
+            outcome: outcome_rx,
+            interest: Some(interest),
+            is_repeat: false,
+        })
     }
 
     fn finished(&self, id: &str, ticket: u64, keep: bool) {
@@ -263,7 +297,115 @@ fn fingerprint<T: 'static>(request: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+fn late(id: &str) -> Failure {
+    let message = "the deadline passed before the first request with this request_id was done";
+    Failure::new(Reason::DeadlineExceeded, message)
+        .with("request_id", id)
+        .with("command_sent", true)
+}
+
+fn panicked() -> Failure {
+    Failure::new(
+        Reason::Internal,
+        "the request met a defect of the gateway; it may have been executed",
+    )
+}
+
 fn reused(id: &str) -> Failure {
     let message = format!("request_id {id:?} was used before for another request; use a new one");
     Failure::new(Reason::RequestIdReused, message).with("request_id", id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn once() -> Arc<Once> {
+        Once::new(OnceConfig::default(), &Drain::new())
+    }
+
+    fn soon(seconds: u64) -> Deadline {
+        Deadline::after(Duration::from_secs(seconds))
+    }
+
+    /// Counts how often it acts, then takes a second.
+    async fn act(count: Arc<AtomicUsize>) -> Result<usize, Failure> {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(before)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeat_after_all_callers_left_acts_no_second_time() {
+        let (once, count) = (once(), Arc::<AtomicUsize>::default());
+        let first = once.run("x", &1, soon(5), act(Arc::clone(&count)));
+        assert!(soon(0).bound(first).await.is_none());
+        tokio::task::yield_now().await;
+        let repeat = once.run("x", &1, soon(5), act(Arc::clone(&count)));
+        assert_eq!(repeat.await, Ok(0));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_action_is_told_when_its_last_caller_left() {
+        let once = once();
+        let gone = || Failure::new(Reason::Cancelled, "all have left");
+        let action = |left: CancellationToken| async move {
+            left.cancelled().await;
+            Err::<(), _>(gone())
+        };
+        {
+            let first = once.run_for("x", &1, soon(60), action);
+            assert!(soon(1).bound(first).await.is_none());
+        }
+        let repeat = once.run_for("x", &1, soon(60), action).await;
+        assert_eq!(
+            repeat.map_err(|failure| failure.reason()),
+            Err(Reason::Cancelled)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repeat_keeps_its_own_deadline() {
+        let (once, count) = (once(), Arc::<AtomicUsize>::default());
+        let first = once.run("x", &1, soon(5), act(Arc::clone(&count)));
+        let repeat = once.run("x", &1, soon(0), act(count));
+        let (first, repeat) = tokio::join!(first, repeat);
+        assert_eq!(first, Ok(0));
+        assert_eq!(
+            repeat.map_err(|failure| failure.reason()),
+            Err(Reason::DeadlineExceeded)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_action_that_panics_is_a_defect_and_not_repeated() {
+        let once = once();
+        for _ in 0..2 {
+            let action = async { panic!("as it should") };
+            let result: Result<(), _> = once.run("x", &1, soon(5), action).await;
+            assert_eq!(
+                result.map_err(|failure| failure.reason()),
+                Err(Reason::Internal)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_sent_may_be_tried_again_under_its_id() {
+        let once = once();
+        let unsent = async {
+            Err(Failure::new(Reason::NodeUnavailable, "down").retry_after(Duration::from_secs(1)))
+        };
+        let first: Result<u32, _> = once.run("x", &1, soon(5), unsent).await;
+        assert!(first.is_err());
+        assert_eq!(once.run("x", &1, soon(5), async { Ok(7) }).await, Ok(7));
+        let other = once.run("x", &2, soon(5), async { Ok(8) }).await;
+        assert_eq!(
+            other.map_err(|failure| failure.reason()),
+            Err(Reason::RequestIdReused)
+        );
+    }
 }

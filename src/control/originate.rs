@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::select_all;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Control;
@@ -20,6 +21,9 @@ const RING_MARGIN: Duration = Duration::from_secs(1);
 const DEFAULT_RING: Duration = Duration::from_secs(60);
 /// Names ids that are derived from a client's `request_id`.
 const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
+
+/// Why a call is hung up whose caller does not wait.
+const ABANDONED: &str = "the client cancelled, or its deadline passed";
 
 /// When Originate returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,11 +98,12 @@ impl Control {
     ///
     /// # Errors
     /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED with
-    /// `session_id` and `job_id`.
+    /// `session_id` and `job_id`; CANCELLED when `left` says that nobody waits any more.
     pub async fn originate(
         &self,
         request: &Originate,
         deadline: Deadline,
+        left: &CancellationToken,
     ) -> Result<Originated, Failure> {
         check(request)?;
         let node = self.fleet.place(&request.selector)?;
@@ -130,7 +135,9 @@ impl Control {
             // Failover tries one leg after the other, each for as long as it may ring.
             timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + RING_MARGIN,
         };
-        let job = self.launch(&node, spec, &api, legs.clone())?;
+        let job = self
+            .launch(&node, spec, &api, legs.clone())
+            .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))?;
         let mut guard = CancelOnDrop {
             control: self,
             job: &job,
@@ -142,12 +149,13 @@ impl Control {
             biased;
             (seen, _, _) = seen => seen.map_err(|lost| self.unseen(&job, &lost)),
             failure = self.job_failure(&job) => Err(failure),
-            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(&job, request.detach)),
+            () = tokio::time::sleep_until(deadline.instant()) => Err(out_of_time(request.detach)),
+            () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
         };
-        // Past the deadline the guard ends the call; with any other answer its caller knows how
-        // things stand.
-        guard.armed &=
-            matches!(&result, Err(failure) if failure.reason() == Reason::DeadlineExceeded);
+        // Without a caller, or past its deadline, the guard ends the call; with any other answer
+        // the caller knows how things stand.
+        guard.armed &= matches!(&result, Err(failure)
+            if matches!(failure.reason(), Reason::DeadlineExceeded | Reason::Cancelled));
         match result {
             Ok(session) => Ok(Originated {
                 session,
@@ -180,15 +188,6 @@ impl Control {
         }
     }
 
-    fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
-        let message = match detach {
-            true => "the deadline passed; the call goes on",
-            false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
-        };
-        let sent = self.jobs.get(job).is_ok_and(|job| job.started.is_some());
-        Failure::new(Reason::DeadlineExceeded, message).with("command_sent", sent)
-    }
-
     fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
         let message = format!("the call cannot be seen: {lost}; look at job {job} later");
         Failure::new(Reason::OutcomeUnknown, message)
@@ -201,12 +200,18 @@ impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if self.armed {
             // A job that has ended needs no cancellation.
-            let _ = self
-                .control
-                .jobs
-                .cancel(self.job, "the client cancelled, or its deadline passed");
+            let _ = self.control.jobs.cancel(self.job, ABANDONED);
         }
     }
+}
+
+/// The job was registered, so its command is on its way if it has not been written yet.
+fn out_of_time(detach: bool) -> Failure {
+    let message = match detach {
+        true => "the deadline passed; the call goes on",
+        false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
+    };
+    Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
 }
 
 fn about(failure: Failure, leg: Option<&SessionId>) -> Failure {

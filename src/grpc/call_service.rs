@@ -71,7 +71,7 @@ impl CallService for Services {
             let action = async move { control.hangup_call(&id, cause, deadline).await };
             let call = self
                 .once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::HangupCallResponse {
                 call: Some(to_call(&call)),

@@ -41,7 +41,7 @@ impl JobService for Services {
             request_id: request.request_id,
         };
         let answer = async {
-            let id = self.launch(wanted).await?;
+            let id = self.launch(wanted, deadline).await?;
             let job = self.control.job_ended(&id, deadline).await?;
             Ok(pb::RunJobResponse {
                 job: Some(to_job(&job)),
@@ -66,7 +66,7 @@ impl JobService for Services {
             request_id: request.request_id,
         };
         let answer = async {
-            let id = self.launch(wanted).await?;
+            let id = self.launch(wanted, deadline).await?;
             let job = self.control.job_taken(&id, deadline).await?;
             Ok(pb::StartJobResponse {
                 job: Some(to_job(&job)),
@@ -175,7 +175,7 @@ struct Wanting {
 impl Services {
     /// Starts the job, unless it was started before under this `request_id`: RunJob after StartJob
     /// waits for the same job.
-    async fn launch(&self, wanted: Wanting) -> Result<JobId, Failure> {
+    async fn launch(&self, wanted: Wanting, deadline: Deadline) -> Result<JobId, Failure> {
         let request = JobRequest {
             id: (!wanted.request_id.is_empty())
                 .then(|| Uuid::new_v5(&REQUEST_NAMESPACE, wanted.request_id.as_bytes()).into()),
@@ -201,10 +201,16 @@ impl Services {
             ),
         );
         let control = self.control.clone();
+        let action = async move {
+            let id = control.launch_job(request)?;
+            match control.job_taken(&id, deadline).await {
+                // It was not sent: a repeat shall try again, not be told of it.
+                Err(failure) if failure.retry_delay().is_some() => Err(failure),
+                _ => Ok(id),
+            }
+        };
         self.once
-            .run(&wanted.request_id, &identity, async move {
-                control.launch_job(request)
-            })
+            .run(&wanted.request_id, &identity, deadline, action)
             .await
     }
 }

@@ -42,10 +42,11 @@ impl SessionService for Services {
         let request_id = request.request_id.clone();
         let originate = originate(request).map_err(|failure| status(&failure))?;
         let control = self.control.clone();
-        let action = async move { control.originate(&originate, deadline).await };
+        let action =
+            move |left| async move { control.originate(&originate, deadline, &left).await };
         let originated = self
             .once
-            .run(&request_id, &identity, action)
+            .run_for(&request_id, &identity, deadline, action)
             .await
             .map_err(|failure| status(&failure))?;
         Ok(Response::new(pb::OriginateResponse {
@@ -125,7 +126,7 @@ impl SessionService for Services {
             let action = async move { control.answer(&id, deadline).await };
             let session = self
                 .once
-                .run(&request.request_id, &("Answer", identity), action)
+                .run(&request.request_id, &("Answer", identity), deadline, action)
                 .await?;
             Ok(pb::AnswerResponse {
                 cursor: self.cursor(),
@@ -146,7 +147,7 @@ impl SessionService for Services {
             let action = async move { control.hangup(&id, cause, deadline).await };
             let session = self
                 .once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::HangupResponse {
                 cursor: self.cursor(),
@@ -166,7 +167,7 @@ impl SessionService for Services {
             let action = async move { control.park(&id, deadline).await };
             let session = self
                 .once
-                .run(&request.request_id, &("Park", identity), action)
+                .run(&request.request_id, &("Park", identity), deadline, action)
                 .await?;
             Ok(pb::ParkResponse {
                 cursor: self.cursor(),
@@ -198,7 +199,7 @@ impl SessionService for Services {
             let action = async move { control.bridge(&id, &peer, deadline).await };
             let (session, peer) = self
                 .once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::BridgeResponse {
                 cursor: self.cursor(),
@@ -248,7 +249,7 @@ impl SessionService for Services {
             let set = variables.clone();
             let action = async move { control.set_variables(&id, &set, deadline).await };
             self.once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::SetVariablesResponse {
                 variables: variables.into_iter().collect(),
@@ -276,7 +277,7 @@ impl SessionService for Services {
             let names = request.names;
             let action = async move { control.unset_variables(&id, &names, deadline).await };
             self.once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::UnsetVariablesResponse {})
         };
@@ -299,7 +300,7 @@ impl SessionService for Services {
             let action = async move { control.execute(&execute, deadline).await };
             let executed = self
                 .once
-                .run(&request.request_id, &identity, action)
+                .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::ExecuteResponse {
                 cursor: self.cursor(),
