@@ -1,6 +1,7 @@
 //! Which applications a node has. FreeSWITCH hangs a leg up for one that it does not know.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -8,6 +9,9 @@ use super::Control;
 use crate::domain::{Deadline, Failure, Reason};
 use crate::esl::Command;
 use crate::fleet::Node;
+
+/// After which a retry makes sense when the link was lost.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Table {
@@ -34,7 +38,7 @@ impl Control {
     ) -> Result<(), Failure> {
         let known = match node.applications() {
             Some(known) => known,
-            None => node.learn_applications(ask(node, deadline).await?),
+            None => node.learn_applications(ask(node, deadline).await.map_err(unsent)?),
         };
         // FreeSWITCH looks applications up without regard to case.
         if known.contains(&name.to_ascii_lowercase()) {
@@ -49,6 +53,22 @@ impl Control {
                 .with("application", name)
                 .node(node.id()),
         )
+    }
+}
+
+/// What the list's query failed with, told of the command that waited for it: that one was not sent.
+fn unsent(failure: Failure) -> Failure {
+    match failure.reason() {
+        Reason::OutcomeUnknown => {
+            let mut unsent =
+                Failure::new(Reason::NodeUnavailable, failure.message()).retry_after(RETRY_AFTER);
+            for (key, value) in failure.metadata() {
+                unsent = unsent.with(key, value);
+            }
+            unsent
+        }
+        Reason::DeadlineExceeded => failure.with("command_sent", false),
+        _ => failure,
     }
 }
 
@@ -68,4 +88,19 @@ async fn ask(node: &Node, deadline: Deadline) -> Result<HashSet<String>, Failure
         .into_iter()
         .map(|row| row.name.to_ascii_lowercase())
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_query_leaves_the_command_unsent() {
+        let node = "a".parse().unwrap();
+        let lost = unsent(Failure::new(Reason::OutcomeUnknown, "lost").node(&node));
+        assert_eq!(lost.reason(), Reason::NodeUnavailable);
+        assert!(lost.retry_delay().is_some() && lost.metadata()["node_id"] == "a");
+        let late = Failure::new(Reason::DeadlineExceeded, "late").with("command_sent", true);
+        assert_eq!(unsent(late).metadata()["command_sent"], "false");
+    }
 }
