@@ -1,10 +1,15 @@
 //! What a job's output means.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::{JobSpec, Output};
 use crate::domain::{Failure, HangupCause, Reason};
 use crate::esl::Outcome;
+
+/// After which a retry makes sense when FreeSWITCH takes no more calls: its limits count seconds.
+const LIMIT_RETRY: Duration = Duration::from_secs(1);
 
 /// Reads a job's output: a result, or why FreeSWITCH refused.
 ///
@@ -55,5 +60,26 @@ pub fn call_failure(cause: HangupCause) -> Failure {
         C::SwitchCongestion => (Reason::NodeLimit, "FreeSWITCH takes no more calls"),
         _ => (Reason::CallFailed, "the call failed"),
     };
-    Failure::new(reason, format!("{words}: {cause}")).cause(cause)
+    let failure = Failure::new(reason, format!("{words}: {cause}")).cause(cause);
+    match reason {
+        Reason::NodeLimit => failure.retry_after(LIMIT_RETRY),
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_node_says_when_to_try_again_and_a_busy_line_does_not() {
+        let full = call_failure(HangupCause::SwitchCongestion);
+        assert_eq!(full.reason(), Reason::NodeLimit);
+        assert_eq!(full.retry_delay(), Some(LIMIT_RETRY));
+        let busy = call_failure(HangupCause::UserBusy);
+        assert_eq!(
+            (busy.reason(), busy.retry_delay()),
+            (Reason::CallFailed, None)
+        );
+    }
 }
