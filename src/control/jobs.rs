@@ -240,11 +240,19 @@ impl Run {
                     true => End::Lost("the link was lost before FreeSWITCH took the job, and nothing was heard of it"),
                     false => End::Expired,
                 };
-                if jobs.finish(&self.id, end) && !self.legs.is_empty() {
+                // A leg that was answered shows that the call came about, and that the result was
+                // lost with the event link: it is not this job's to end any more.
+                if jobs.finish(&self.id, end) && !self.is_answered() {
                     self.hang_up_legs(Deadline::after(CANCEL_TIMEOUT)).await;
                 }
             }
         }
+    }
+
+    fn is_answered(&self) -> bool {
+        let tracker = &self.control.tracker;
+        let answered = |leg| tracker.session(leg).is_some_and(|session| session.answered);
+        self.legs.iter().any(answered)
     }
 
     /// An originate is hung up and its result awaited. Anything else cannot be stopped.

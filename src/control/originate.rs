@@ -17,6 +17,12 @@ use crate::tracker::{Labels, Session, Watch, WatchLost};
 /// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
 /// the attempt, not FreeSWITCH a moment earlier with another cause.
 const RING_MARGIN: Duration = Duration::from_secs(1);
+/// What the job is given beyond all ringing: FreeSWITCH counts whole seconds for each leg, and its
+/// own end tells more than the job's time-out.
+const JOB_MARGIN: Duration = Duration::from_secs(10);
+/// Lets failover go on to the next leg when one does not answer in time
+/// (`switch_ivr_originate`); without it only a refusal does.
+const FAILOVER: (&str, &str) = ("originate_continue_on_timeout", "true");
 /// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
 const DEFAULT_RING: Duration = Duration::from_secs(60);
 /// Names ids that are derived from a client's `request_id`.
@@ -133,7 +139,7 @@ impl Control {
             session: legs.first().cloned(),
             labels: Arc::clone(&request.labels),
             // Failover tries one leg after the other, each for as long as it may ring.
-            timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + RING_MARGIN,
+            timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
         };
         let job = self
             .launch(&node, spec, &api, legs.clone())
@@ -161,7 +167,10 @@ impl Control {
                 session,
                 job: job.clone(),
             }),
-            Err(failure) => Err(about(failure.job(&job).node(node.id()), legs.first())),
+            Err(failure) => {
+                let failure = self.with_sip_code(failure, &legs);
+                Err(about(failure.job(&job).node(node.id()), legs.first()))
+            }
         }
     }
 
@@ -185,6 +194,19 @@ impl Control {
                 _ => std::future::pending().await,
             },
             Err(failure) => failure,
+        }
+    }
+
+    /// The far end's own SIP status, where one leg was called, says more than the one that stands
+    /// for the cause.
+    fn with_sip_code(&self, failure: Failure, legs: &[SessionId]) -> Failure {
+        let told = match legs {
+            [leg] if failure.metadata().contains_key("hangup_cause") => self.tracker.session(leg),
+            _ => None,
+        };
+        match told.and_then(|session| session.hangup?.sip_code) {
+            Some(code) => failure.with("sip_code", code),
+            None => failure,
         }
     }
 
@@ -273,10 +295,15 @@ fn command(request: &Originate, legs: &[SessionId], ring: Duration) -> Originate
     };
     // Whole seconds, never less than asked for.
     let seconds = ring.as_secs() + u64::from(ring.subsec_nanos() > 0);
+    let mut variables = request.variables.clone();
+    let is_failover = request.strategy == LegStrategy::Failover && legs.len() > 1;
+    if is_failover && !variables.iter().any(|(name, _)| name == FAILOVER.0) {
+        variables.push((FAILOVER.0.to_owned(), FAILOVER.1.to_owned()));
+    }
     OriginateCommand {
         legs: request.endpoints.iter().zip(legs).map(leg).collect(),
         strategy: request.strategy,
-        variables: request.variables.clone(),
+        variables,
         caller_id_name: request.caller_id_name.clone(),
         caller_id_number: request.caller_id_number.clone(),
         timeout_seconds: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
@@ -304,4 +331,50 @@ fn job_id(request: &Originate) -> JobId {
 /// The same for every gateway, so that FreeSWITCH itself refuses the second leg of a request.
 fn derived(name: &str) -> Uuid {
     Uuid::new_v5(&REQUEST_NAMESPACE, name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
+        Originate {
+            endpoints: vec!["user/1000".to_owned(); endpoints],
+            strategy,
+            variables: Vec::new(),
+            caller_id_name: None,
+            caller_id_number: None,
+            target: Target::Application {
+                name: "park".to_owned(),
+                arguments: String::new(),
+            },
+            selector: Selector::default(),
+            wait: OriginateWait::Answered,
+            detach: false,
+            labels: Labels::default(),
+            request_id: Some("x".to_owned()),
+            ring_timeout: None,
+        }
+    }
+
+    #[test]
+    fn failover_goes_on_when_a_leg_does_not_answer() {
+        let goes_on = |strategy, endpoints| {
+            let request = request(strategy, endpoints);
+            let command = command(&request, &leg_ids(&request), DEFAULT_RING);
+            command.variables.iter().any(|(name, _)| name == FAILOVER.0)
+        };
+        assert!(goes_on(LegStrategy::Failover, 2));
+        assert!(!goes_on(LegStrategy::Failover, 1));
+        assert!(!goes_on(LegStrategy::Forked, 2));
+    }
+
+    #[test]
+    fn ids_come_from_the_request_id_and_differ_by_leg() {
+        let request = request(LegStrategy::Forked, 2);
+        let legs = leg_ids(&request);
+        assert_eq!(legs, leg_ids(&request));
+        assert_ne!(legs[0], legs[1]);
+        assert_eq!(job_id(&request), job_id(&request));
+    }
 }

@@ -324,7 +324,8 @@ fn end_job(job: &mut Job, end: End) {
             );
             (
                 JobState::Expired,
-                Err(about(Failure::new(Reason::DeadlineExceeded, message))),
+                Err(about(Failure::new(Reason::DeadlineExceeded, message))
+                    .with("command_sent", true)),
             )
         }
         End::Lost(why) => (
