@@ -99,9 +99,19 @@ impl Tracker {
         tracker
     }
 
-    /// Takes an event about a session of `node`. `None` when it is about none, or about one that
-    /// was forgotten already.
+    /// Takes an event about a session of `node`. `None` when it is about none, about one that was
+    /// forgotten already, or about one that lives on another node.
     pub fn apply(&self, node: &NodeId, event: &Event) -> Option<Applied> {
+        self.take(node, event, false)
+    }
+
+    /// Takes in a session that was found by asking (`uuid_dump`), unless its own events have told
+    /// of it meanwhile: they are newer than any answer.
+    pub fn adopt(&self, node: &NodeId, dump: &Event) -> Option<Arc<Session>> {
+        self.take(node, dump, true).map(|applied| applied.session)
+    }
+
+    fn take(&self, node: &NodeId, event: &Event, adopts: bool) -> Option<Applied> {
         let id = event.headers().raw("Unique-ID")?;
         let id = std::str::from_utf8(id).ok()?;
         // A UUID has nothing to decode; a SIP Call-ID taken as one may have.
@@ -114,19 +124,25 @@ impl Tracker {
         };
         let (session, effect, call_before) = {
             let mut shard = self.shard(id);
-            let is_known = shard.sessions.contains_key(id);
-            if !is_known {
+            let known = shard.sessions.get(id);
+            match known {
+                // The same Call-ID can be the id of a leg on each of two nodes.
+                Some(known) if known.node != *node && known.is_live() => return None,
+                Some(known) if adopts && known.is_live() => return None,
+                _ => {}
+            }
+            let call_before = known.map(|known| known.call.clone());
+            if known.is_none_or(|known| known.gives_way_to(node, event)) {
                 let mut session = Session::begin(id.parse().ok()?, node, event)?;
                 session.labels = shard.expected.remove(id).unwrap_or_default();
                 shard.sessions.insert(session.id.clone(), Arc::new(session));
+            } else if adopts {
+                return None;
             }
             let entry = shard.sessions.get_mut(id)?;
-            let call_before = is_known.then(|| entry.call.clone());
             // In place, unless somebody still looks at the state before.
             let effect = Arc::make_mut(entry).apply(event, &self.call_header);
-            let session = Arc::clone(entry);
-            shard.sighted(&session, Some(event));
-            (session, effect, call_before)
+            (Arc::clone(entry), effect, call_before)
         };
         self.index_call(&session, call_before);
         match effect {
@@ -134,17 +150,10 @@ impl Tracker {
             Effect::Unbridged(peer) => self.part(&session.id, &peer, event),
             Effect::None => {}
         }
+        // Last, so that whoever waits for this event finds the call and the other leg as they are.
+        self.shard(session.id.as_str())
+            .sighted(&session, Some(event));
         Some(Applied { session })
-    }
-
-    /// Takes in a session that was found by asking (`uuid_dump`), unless its own events have told
-    /// of it meanwhile: they are newer than any answer.
-    pub fn adopt(&self, node: &NodeId, dump: &Event) -> Option<Arc<Session>> {
-        let id: SessionId = dump.text("Unique-ID")?.parse().ok()?;
-        if self.session(&id).is_some() {
-            return None;
-        }
-        self.apply(node, dump).map(|applied| applied.session)
     }
 
     /// Two sessions were found to be bridged by asking.
@@ -328,3 +337,6 @@ impl Tracker {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,6 +148,17 @@ impl Session {
         })
     }
 
+    /// Whether `event`, which has the same id, is about a new life: it has ended, and the event is
+    /// of another node, or the first one after an end that was only concluded. FreeSWITCH keeps the
+    /// ids of the calls that it recovers (`sofia recover`), here or on another node.
+    pub(super) fn gives_way_to(&self, node: &NodeId, event: &Event) -> bool {
+        let is_first = || {
+            let name = event.headers().raw("Event-Name");
+            matches!(name, Some(b"CHANNEL_CREATE" | b"CHANNEL_DATA"))
+        };
+        !self.is_live() && (self.node != *node || (self.synthetic_end && is_first()))
+    }
+
     /// Whether it has not been hung up.
     pub fn is_live(&self) -> bool {
         self.hangup.is_none()

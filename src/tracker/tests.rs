@@ -1,0 +1,97 @@
+use std::borrow::Cow;
+
+use super::*;
+
+fn event(
+    name: &'static str,
+    session: &'static str,
+    more: &[(&'static str, &'static str)],
+) -> Event {
+    let own = [("Event-Name", name), ("Unique-ID", session)];
+    let state = ("Channel-State", "CS_EXECUTE");
+    let has_state = more.iter().any(|(name, _)| *name == state.0);
+    let headers = own.into_iter().chain((!has_state).then_some(state));
+    let headers = headers.chain(more.iter().copied());
+    Event::from_headers(headers.map(|(name, value)| (name, Cow::Borrowed(value)))).unwrap()
+}
+
+fn tracker() -> Arc<Tracker> {
+    Tracker::start(TrackerConfig::default(), &Drain::new())
+}
+
+fn id<T: std::str::FromStr<Err = crate::domain::IdError>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_end_on_another_node_ends_no_live_session() {
+    let tracker = tracker();
+    let (here, there) = (id("here"), id("there"));
+    tracker
+        .apply(&here, &event("CHANNEL_CREATE", "x", &[]))
+        .unwrap();
+    let hangup = event("CHANNEL_HANGUP", "x", &[("Channel-State", "CS_HANGUP")]);
+    assert!(tracker.apply(&there, &hangup).is_none());
+    assert!(tracker.session(&id("x")).unwrap().is_live());
+}
+
+#[tokio::test]
+async fn a_recovered_session_lives_again() {
+    let tracker = tracker();
+    let (here, there): (NodeId, NodeId) = (id("here"), id("there"));
+    tracker
+        .apply(&here, &event("CHANNEL_CREATE", "x", &[]))
+        .unwrap();
+    tracker.end_synthetic(&id("x"), None).unwrap();
+    // What is still on its way from the first life changes nothing.
+    tracker.apply(&here, &event("CHANNEL_STATE", "x", &[]));
+    assert!(!tracker.session(&id("x")).unwrap().is_live());
+    for node in [here, there] {
+        let again = tracker
+            .apply(&node, &event("CHANNEL_CREATE", "x", &[]))
+            .unwrap();
+        assert!(again.session.is_live() && again.session.node == node);
+        assert_eq!(tracker.calls().len(), 1);
+        tracker.end_synthetic(&id("x"), None).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_older_than_the_events_of_its_session() {
+    let tracker = tracker();
+    let node = id("a");
+    let dump = event("CHANNEL_DATA", "x", &[]);
+    assert!(tracker.adopt(&node, &dump).is_some());
+    assert!(tracker.adopt(&node, &dump).is_none());
+    tracker
+        .apply(&node, &event("CHANNEL_DESTROY", "x", &[]))
+        .unwrap();
+    assert!(tracker.adopt(&node, &dump).is_none());
+}
+
+#[tokio::test]
+async fn whoever_sees_a_bridge_finds_the_other_leg_bridged() {
+    let tracker = tracker();
+    let node = id("a");
+    for session in ["x", "y"] {
+        tracker
+            .apply(&node, &event("CHANNEL_CREATE", session, &[]))
+            .unwrap();
+    }
+    let mut both = tracker.watch(&node, &id("x"), |sight| {
+        sight
+            .session
+            .peer
+            .is_some()
+            .then(|| Arc::clone(sight.session))
+    });
+    let other = Arc::clone(&tracker);
+    let waits = tokio::spawn(async move {
+        both.seen().await.unwrap();
+        other.session(&id("y")).unwrap().peer.clone()
+    });
+    let bridge = event("CHANNEL_BRIDGE", "x", &[("Other-Leg-Unique-ID", "y")]);
+    tracker.apply(&node, &bridge).unwrap();
+    assert_eq!(waits.await.unwrap(), Some(id("x")));
+    assert_eq!(tracker.watches(), 0);
+}
