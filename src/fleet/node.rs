@@ -164,6 +164,20 @@ impl Node {
         lock(&self.figures).status(status);
     }
 
+    /// Keeps the `Core-UUID`; says whether there was another one before.
+    pub(super) fn is_new_core(&self, core: &str) -> bool {
+        let mut is_new = false;
+        self.status.send_if_modified(|status| {
+            if status.core_uuid == core {
+                return false;
+            }
+            is_new = !status.core_uuid.is_empty();
+            core.clone_into(&mut status.core_uuid);
+            true
+        });
+        is_new
+    }
+
     /// Changes the status; says whether the state is another one now.
     pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) -> bool {
         let mut is_new_state = false;

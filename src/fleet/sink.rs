@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Sinks;
 use super::node::Node;
-use crate::domain::JobId;
+use crate::domain::{HangupCause, JobId, SessionId};
 use crate::esl::{Event, EventSink};
 use crate::events::{Entry, Record};
 use crate::jobs::End;
@@ -16,12 +16,21 @@ use crate::tracker::Session;
 pub(super) struct NodeSink {
     pub(super) node: Arc<Node>,
     pub(super) sinks: Sinks,
+    /// `Core-UUID` of the event before.
+    core: Vec<u8>,
 }
 
 // === impl NodeSink ===
 
 impl EventSink for NodeSink {
     fn event(&mut self, event: Event) {
+        // Before anything of another FreeSWITCH is taken in.
+        if let Some(core) = event.headers().raw("Core-UUID")
+            && *core != *self.core
+        {
+            self.core = core.to_vec();
+            self.meet(&String::from_utf8_lossy(core));
+        }
         let mut job = None;
         match event.headers().raw("Event-Name") {
             Some(b"BACKGROUND_JOB") => {
@@ -48,8 +57,43 @@ impl EventSink for NodeSink {
 }
 
 impl NodeSink {
+    pub(super) fn new(node: &Arc<Node>, sinks: &Sinks) -> Self {
+        Self {
+            node: Arc::clone(node),
+            sinks: sinks.clone(),
+            core: Vec::new(),
+        }
+    }
+
+    /// Takes note of which FreeSWITCH speaks. One that was started anew has lost all its sessions
+    /// and jobs. Both the events and the sync come here; the first of them does it.
+    pub(super) fn meet(&self, core: &str) {
+        // Listed before, so that none is in it that began on the new one: until the core is known,
+        // no event of it has been taken in.
+        let lost = self.sinks.tracker.live_on(self.node.id());
+        if !self.node.is_new_core(core) {
+            return;
+        }
+        tracing::warn!("FreeSWITCH was restarted; its sessions and jobs are gone");
+        self.sinks.jobs.node_restarted(self.node.id());
+        for session in lost {
+            self.end(
+                &session.id,
+                Some(HangupCause::Crash),
+                "FreeSWITCH restarted",
+            );
+        }
+    }
+
+    /// Ends a session that FreeSWITCH no longer has, unless its own events have told so meanwhile.
+    pub(super) fn end(&self, id: &SessionId, cause: Option<HangupCause>, why: &'static str) {
+        if let Some(session) = self.sinks.tracker.end_synthetic(id, cause) {
+            self.synthetic_end(&session, why);
+        }
+    }
+
     /// Tells clients of an end that the gateway concluded.
-    pub(super) fn synthetic_end(&self, session: &Session, why: &'static str) {
+    fn synthetic_end(&self, session: &Session, why: &'static str) {
         let cause = session.hangup.and_then(|hangup| hangup.cause);
         let headers = [
             ("Event-Name", Cow::Borrowed("CHANNEL_HANGUP_COMPLETE")),
@@ -83,5 +127,71 @@ impl NodeSink {
             job,
             synthetic,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
+    use crate::events::{Journal, JournalConfig};
+    use crate::fleet::NodeSpec;
+    use crate::jobs::{Jobs, JobsConfig};
+    use crate::shutdown::Drain;
+    use crate::tracker::{Labels, Tracker, TrackerConfig};
+
+    fn sink() -> NodeSink {
+        let silence = Duration::from_secs(1);
+        let spec = NodeSpec {
+            id: "a".parse().unwrap(),
+            connector: Connector {
+                address: "nowhere:1".to_owned(),
+                credentials: Credentials {
+                    user: None,
+                    password: "secret".to_owned().into(),
+                },
+                timeout: silence,
+                limits: Limits::default(),
+                dialer: Arc::new(TcpDialer { silence }),
+            },
+            labels: Labels::default(),
+            command_links: 1,
+            link: ConnectionConfig::default(),
+            backoff: (silence, silence),
+        };
+        let drain = Drain::new();
+        let sinks = Sinks {
+            tracker: Tracker::start(TrackerConfig::default(), &drain),
+            jobs: Jobs::start(JobsConfig::default(), &drain),
+            journal: Arc::new(Journal::new(JournalConfig::default())),
+        };
+        NodeSink::new(&Arc::new(Node::new(&spec)), &sinks)
+    }
+
+    fn create(core: &'static str, session: &'static str) -> Event {
+        let headers = [
+            ("Event-Name", "CHANNEL_CREATE"),
+            ("Core-UUID", core),
+            ("Unique-ID", session),
+            ("Channel-State", "CS_INIT"),
+        ];
+        Event::from_headers(headers.map(|(name, value)| (name, Cow::Borrowed(value)))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn sessions_that_begin_on_a_restarted_freeswitch_live() {
+        let mut sink = sink();
+        sink.event(create("core-1", "old"));
+        sink.event(create("core-2", "new"));
+        // The sync asks later and finds nothing to end.
+        sink.meet("core-2");
+        let lives = |id: &str| {
+            let session = sink.sinks.tracker.session(&id.parse().unwrap());
+            session.is_some_and(|session| session.is_live())
+        };
+        assert_eq!((lives("old"), lives("new")), (false, true));
+        assert_eq!(sink.node.status().core_uuid, "core-2");
     }
 }

@@ -95,10 +95,7 @@ impl Supervisor {
             Ok(connection) => connection,
             Err(error) => return Ended::Lost(with_sources(&error)),
         };
-        let sink = NodeSink {
-            node: Arc::clone(&self.node),
-            sinks: self.sinks.clone(),
-        };
+        let sink = NodeSink::new(&self.node, &self.sinks);
         let config = event_link_config(&self.spec.link);
         let link = connection.start(config, sink, &self.drain);
         let deadline = Deadline::after(SUBSCRIBE_TIMEOUT);
@@ -126,7 +123,7 @@ impl Supervisor {
         tokio::select! {
             biased;
             () = self.drain.stopped() => Ended::Stopped,
-            lost = link.ended() => ended(&lost),
+            lost = link.ended() => self.ended(&lost),
             never = self.keep_in_sync(&link) => match never {},
         }
     }
@@ -134,10 +131,7 @@ impl Supervisor {
     /// Reads the truth until it is read, then takes a second look, and then does nothing until
     /// the link ends.
     async fn keep_in_sync(&mut self, link: &Link) -> std::convert::Infallible {
-        let syncer = Syncer {
-            node: Arc::clone(&self.node),
-            sinks: self.sinks.clone(),
-        };
+        let syncer = Syncer::new(&self.node, &self.sinks);
         loop {
             self.node.pool.any_live().await;
             match syncer.identify().await {
@@ -159,6 +153,15 @@ impl Supervisor {
             warn!(%error, "second look at the sessions failed");
         }
         std::future::pending().await
+    }
+
+    fn ended(&self, lost: &Lost) -> Ended {
+        match lost {
+            // Also what a link says whose task met a defect: then it is to be made anew.
+            Lost::Stopped if self.drain.is_stopping() => Ended::Stopped,
+            Lost::Silent(_) => Ended::Silent(lost.to_string()),
+            _ => Ended::Lost(lost.to_string()),
+        }
     }
 
     async fn sync_failed(&self, error: &SyncError) {
@@ -257,14 +260,6 @@ fn event_link_config(config: &ConnectionConfig) -> ConnectionConfig {
         config.liveness.probe = probe;
     }
     config
-}
-
-fn ended(lost: &Lost) -> Ended {
-    match lost {
-        Lost::Stopped => Ended::Stopped,
-        Lost::Silent(_) => Ended::Silent(lost.to_string()),
-        _ => Ended::Lost(lost.to_string()),
-    }
 }
 
 /// Waits, unless it is time to stop.

@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Sinks;
 use super::node::Node;
 use super::sink::NodeSink;
-use crate::domain::{Deadline, Failure, HangupCause, SessionId};
+use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::{Command, Event, Outcome, Reply};
 
 /// How long one query may take. A table of 10,000 channels takes about a second.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last events of a session may take that FreeSWITCH says is gone.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Queries for single sessions under way at a time, spread over the command links.
 const CONCURRENCY: usize = 32;
 
@@ -39,8 +41,9 @@ pub(super) enum SyncError {
 
 /// Compares what a node has with what the tracker knows.
 pub(super) struct Syncer {
-    pub(super) node: Arc<Node>,
-    pub(super) sinks: Sinks,
+    node: Arc<Node>,
+    sinks: Sinks,
+    sink: NodeSink,
 }
 
 #[derive(Deserialize)]
@@ -65,6 +68,14 @@ struct CallRow {
 // === impl Syncer ===
 
 impl Syncer {
+    pub(super) fn new(node: &Arc<Node>, sinks: &Sinks) -> Self {
+        Self {
+            node: Arc::clone(node),
+            sinks: sinks.clone(),
+            sink: NodeSink::new(node, sinks),
+        }
+    }
+
     /// Learns which FreeSWITCH this is. One that was started anew has lost all its sessions and
     /// jobs.
     pub(super) async fn identify(&self) -> Result<(), SyncError> {
@@ -73,22 +84,8 @@ impl Syncer {
         let status = self.query("status").await?.text();
         self.node.told_status(&status);
         self.node.forget_applications();
-        let before = self.node.status().core_uuid;
-        self.node.update(|status| {
-            status.core_uuid.clone_from(&core_uuid);
-            status.version = version;
-        });
-        if !before.is_empty() && before != core_uuid {
-            warn!("FreeSWITCH was restarted; its sessions and jobs are gone");
-            self.sinks.jobs.node_restarted(self.node.id());
-            for session in self.sinks.tracker.live_on(self.node.id()) {
-                self.end(
-                    &session.id,
-                    Some(HangupCause::Crash),
-                    "FreeSWITCH restarted",
-                );
-            }
-        }
+        self.node.update(|status| status.version = version);
+        self.sink.meet(&core_uuid);
         Ok(())
     }
 
@@ -109,10 +106,16 @@ impl Syncer {
             self.adopt_bridges().await?;
         }
 
-        let missing: Vec<SessionId> = known.difference(&listed).cloned().collect();
-        let gone = each(missing, |id| self.is_gone(id)).await;
+        // What was adopted may have ended before it was: then its events came too early to be of
+        // use, and nothing else would ever end it.
+        let suspects = known.difference(&listed).cloned().chain(adopted).collect();
+        let gone = each(suspects, |id| self.is_gone(id)).await;
+        if !gone.is_empty() {
+            // One that is just ending tells more of its end than we know.
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         for id in &gone {
-            self.end(id, None, "lost while disconnected");
+            self.sink.end(id, None, "lost while disconnected");
         }
         Ok(())
     }
@@ -144,16 +147,6 @@ impl Syncer {
     async fn is_gone(&self, id: SessionId) -> Option<SessionId> {
         let reply = self.query(&format!("uuid_exists {id}")).await.ok()?;
         (reply.text().trim() == "false").then_some(id)
-    }
-
-    fn end(&self, id: &SessionId, cause: Option<HangupCause>, why: &'static str) {
-        if let Some(session) = self.sinks.tracker.end_synthetic(id, cause) {
-            let sink = NodeSink {
-                node: Arc::clone(&self.node),
-                sinks: self.sinks.clone(),
-            };
-            sink.synthetic_end(&session, why);
-        }
     }
 
     async fn table<R: for<'de> Deserialize<'de>>(
