@@ -3,32 +3,8 @@
 use switchgate::pb::{self, HangupCause, originate_request};
 use tonic::Code;
 
-use crate::gateway::{Gateway, code_and_reason, metadata, on_each, within};
-
-pub(crate) async fn originate(
-    gateway: &Gateway,
-    endpoint: &str,
-) -> Result<pb::Session, tonic::Status> {
-    let request = pb::OriginateRequest {
-        endpoints: vec![endpoint.to_owned()],
-        ..Default::default()
-    };
-    let response = within(gateway.sessions().originate(request)).await?;
-    Ok(response.into_inner().session.unwrap())
-}
-
-pub(crate) async fn hang_up(gateway: &Gateway, session_id: &str) -> pb::Session {
-    let request = pb::HangupRequest {
-        session_id: session_id.to_owned(),
-        ..Default::default()
-    };
-    within(gateway.sessions().hangup(request))
-        .await
-        .unwrap()
-        .into_inner()
-        .session
-        .unwrap()
-}
+use crate::client::*;
+use crate::gateway::{code_and_reason, metadata, on_each, within};
 
 #[tokio::test]
 async fn a_call_is_originated_seen_and_hung_up_with_its_cause() {

@@ -2,8 +2,10 @@
 // clippy.toml allows both in test functions alone, not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod api_originate;
 mod api_sessions;
 mod cli;
+mod client;
 mod esl_captures;
 mod esl_connector;
 mod esl_link;
