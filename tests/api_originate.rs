@@ -285,9 +285,9 @@ async fn each_way_to_fail_has_its_code_reason_and_cause() {
             unusable,
             "INVALID_GATEWAY",
             "16",
-            "404",
+            "484",
         ),
-        ("nosuch/1000", unusable, "CHAN_NOT_IMPLEMENTED", "66", "501"),
+        ("nosuch/1000", unusable, "CHAN_NOT_IMPLEMENTED", "66", "480"),
     ];
     on_each(async |gateway| {
         let mut wrong = Vec::new();

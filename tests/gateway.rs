@@ -165,7 +165,9 @@ where
     F: Fn(Gateway) -> T,
     T: Future<Output = Gateway>,
 {
-    test(Gateway::over_sim().await).await.stop().await;
+    if std::env::var_os("SG_REAL_ONLY").is_none() {
+        test(Gateway::over_sim().await).await.stop().await;
+    }
     match Gateway::over_freeswitch().await {
         Some(gateway) => test(gateway).await.stop().await,
         None => eprintln!(
