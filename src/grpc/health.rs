@@ -3,16 +3,23 @@
 //! Own and not `tonic_health`'s service, whose Watch ends with NOT_FOUND for an unknown service
 //! where the protocol demands SERVICE_UNKNOWN on an open stream; the generated code is its.
 
+use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
-use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as HealthApi;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use super::status::status;
+use crate::domain::{Failure, Reason};
+use crate::shutdown::Drain;
 
 /// The state of all services: they serve or stop together. NOT_SERVING until somebody says
 /// otherwise.
@@ -20,16 +27,19 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 pub struct Health {
     services: Arc<[&'static str]>,
     state: Arc<watch::Sender<ServingStatus>>,
+    /// Ends the streams of Watch, which have no end of their own.
+    drain: Drain,
 }
 
 // === impl Health ===
 
 impl Health {
     /// Health of these services, and of the server as a whole, whose name is empty.
-    pub(super) fn new(services: &[&'static str]) -> Self {
+    pub(super) fn new(services: &[&'static str], drain: &Drain) -> Self {
         Self {
             services: services.into(),
             state: Arc::new(watch::Sender::new(ServingStatus::NotServing)),
+            drain: drain.clone(),
         }
     }
 
@@ -77,12 +87,44 @@ impl HealthApi for Health {
                 ServingStatus::ServiceUnknown
             }))
         });
+        let end = stream::once(future::ready(Err(status(&shutting_down()))));
+        let told = told.take_until(self.drain.stopped()).chain(end);
         Ok(Response::new(Box::pin(told)))
     }
+}
+
+fn shutting_down() -> Failure {
+    Failure::new(Reason::ShuttingDown, "the gateway shuts down").retry_after(Duration::from_secs(1))
 }
 
 fn response(state: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse {
         status: state.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_ends_with_the_gateway_and_says_why() {
+        let drain = Drain::new();
+        let health = Health::new(&["a"], &drain);
+        health.set_serving(true);
+        let request = HealthCheckRequest {
+            service: "unknown".to_owned(),
+        };
+        let mut told = health
+            .watch(Request::new(request))
+            .await
+            .unwrap()
+            .into_inner();
+        let state = told.next().await.unwrap().unwrap();
+        assert_eq!(state.status(), ServingStatus::ServiceUnknown);
+        drain.stop();
+        let end = told.next().await.unwrap().unwrap_err();
+        assert_eq!(end.code(), tonic::Code::Unavailable);
+        assert!(told.next().await.is_none());
     }
 }

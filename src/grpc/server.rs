@@ -6,20 +6,26 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service as _;
 use tracing::{debug, warn};
 
 use super::health::Health;
+use super::status::status;
 use super::{Services, deadline};
+use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::event_service_server::{self, EventServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
@@ -29,6 +35,8 @@ use crate::shutdown::Drain;
 
 /// Pause after a failed accept: without one, too many open files would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may be silent after it has connected.
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes that one stream may have waiting for a slow client, beside what the client's own window
 /// holds.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
@@ -93,13 +101,14 @@ impl Server {
         config: GrpcConfig,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let limit = config.max_message_bytes;
-        let health = Health::new(&[
+        let names = [
             session_service_server::SERVICE_NAME,
             call_service_server::SERVICE_NAME,
             job_service_server::SERVICE_NAME,
             event_service_server::SERVICE_NAME,
             node_service_server::SERVICE_NAME,
-        ]);
+        ];
+        let health = Health::new(&names, &services.drain);
         let mut routes = Routes::new(HealthServer::new(health.clone()))
             .add_service(
                 SessionServiceServer::new(services.clone()).max_decoding_message_size(limit),
@@ -162,6 +171,16 @@ impl Server {
             debug!(%error, %peer, "connection is gone at once");
             return;
         }
+        // hyper would wait for the first byte for ever, and the stop with it.
+        let mut first = [0];
+        tokio::select! {
+            biased;
+            () = self.drain.stopped() => return,
+            first = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)) => if first.is_err() {
+                debug!(%peer, "connection is closed since it said nothing");
+                return;
+            },
+        }
         let config = self.config;
         let mut builder = http2::Builder::new(DrainExecutor(self.drain.clone()));
         builder
@@ -196,12 +215,25 @@ impl Server {
 async fn answer(
     mut routes: Routes,
     mut request: Request<Incoming>,
-) -> Result<http::Response<tonic::body::Body>, Infallible> {
+) -> Result<http::Response<Body>, Infallible> {
     let deadline = deadline::take(request.headers_mut());
     if let Some(deadline) = deadline {
         request.extensions_mut().insert(deadline);
     }
-    routes.call(request).await
+    Ok(or_internal(async { routes.call(request).await }).await)
+}
+
+/// A panic ends this RPC with INTERNAL, where the client would see no more than a reset stream.
+async fn or_internal(
+    answer: impl Future<Output = Result<http::Response<Body>, Infallible>>,
+) -> http::Response<Body> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            let defect = "the request met a defect of the gateway; it may have been executed";
+            status(&Failure::new(Reason::Internal, defect)).into_http()
+        }
+    }
 }
 
 impl<F> hyper::rt::Executor<F> for DrainExecutor
@@ -211,5 +243,25 @@ where
 {
     fn execute(&self, future: F) {
         self.0.spawn(future);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_internal() {
+        let response = or_internal(async { panic!("as it should") }).await;
+        let status = Status::from_header_map(response.headers()).expect("grpc-status");
+        assert_eq!(status.code(), Code::Internal);
+        let reason = status
+            .get_error_details()
+            .error_info()
+            .map(|info| info.reason.clone());
+        assert_eq!(reason.as_deref(), Some("INTERNAL"));
     }
 }
