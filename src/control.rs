@@ -21,7 +21,7 @@ pub use originate::{Originate, OriginateWait, Originated};
 
 use crate::domain::{Failure, Reason, SessionId};
 use crate::esl::{Command, Outcome, Reply};
-use crate::events::Journal;
+use crate::events::{Cursor, Journal};
 use crate::fleet::{Fleet, Node};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
@@ -47,6 +47,16 @@ pub struct Control {
     pub job_timeout: Duration,
 }
 
+/// A session at the moment when something was seen of it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The session as it was then.
+    pub session: Arc<Session>,
+    /// It includes every event up to here. Taken at that moment too: behind a later one the events
+    /// in between would be missed.
+    pub cursor: Cursor,
+}
+
 // === impl Control ===
 
 impl Control {
@@ -58,6 +68,23 @@ impl Control {
         self.tracker
             .session(id)
             .ok_or_else(|| Failure::session_not_found(id))
+    }
+
+    /// Notes what a watch sees. The event at hand is told to the tracker before the journal, so the
+    /// cursor lies before it.
+    fn witness(&self) -> impl Fn(&Arc<Session>) -> Seen + Send + use<> {
+        let journal = Arc::clone(&self.journal);
+        move |session| Seen {
+            session: Arc::clone(session),
+            cursor: journal.cursor(),
+        }
+    }
+
+    /// The session as it is.
+    fn look(&self, id: &SessionId) -> Result<Seen, Failure> {
+        let cursor = self.journal.cursor();
+        let session = self.session(id)?;
+        Ok(Seen { session, cursor })
     }
 
     /// The session, which must live, and its node.
@@ -125,4 +152,70 @@ pub(crate) fn accepted(reply: &Reply, what: &str, session: &Session) -> Result<O
             .node(&session.node)
     };
     Err(failure.reply(&reply.text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::esl::Event;
+    use crate::events::{Entry, JournalConfig, Record};
+    use crate::fleet::Sinks;
+    use crate::jobs::JobsConfig;
+    use crate::tracker::TrackerConfig;
+
+    fn control() -> Control {
+        let drain = Drain::new();
+        let sinks = Sinks {
+            tracker: Tracker::start(TrackerConfig::default(), &drain),
+            jobs: Jobs::start(JobsConfig::default(), &drain),
+            journal: Arc::new(Journal::new(JournalConfig::default())),
+        };
+        Control {
+            fleet: Fleet::start(Vec::new(), &sinks, &drain),
+            tracker: sinks.tracker,
+            jobs: sinks.jobs,
+            journal: sinks.journal,
+            drain,
+            job_timeout: Duration::from_secs(1),
+        }
+    }
+
+    fn event(name: &'static str) -> Event {
+        let headers = [
+            ("Event-Name", name),
+            ("Unique-ID", "x"),
+            ("Channel-State", "CS_EXECUTE"),
+        ];
+        Event::from_headers(headers.map(|(name, value)| (name, Cow::Borrowed(value)))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_event_is_missed_behind_the_cursor_of_what_was_seen() {
+        let control = control();
+        let (node, id) = ("a".parse().unwrap(), "x".parse().unwrap());
+        let tell = |event: Event| {
+            control.tracker.apply(&node, &event);
+            control.journal.append(Entry::Event(Record {
+                node: node.clone(),
+                event,
+                session: None,
+                call: None,
+                job: None,
+                synthetic: false,
+            }));
+        };
+        tell(event("CHANNEL_CREATE"));
+        let witness = control.witness();
+        let mut parked = control.tracker.watch(&node, &id, move |sight| {
+            sight.session.parked.then(|| witness(sight.session))
+        });
+        tell(event("CHANNEL_PARK"));
+        tell(event("CHANNEL_UNPARK"));
+        let seen = parked.seen().await.unwrap();
+        // The session does not show the second event, so that has to come behind the cursor.
+        assert!(seen.session.parked);
+        assert_eq!(seen.cursor.position, 1);
+    }
 }

@@ -1,11 +1,9 @@
 //! Bridging two legs.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
 use super::effect::await_effect;
-use super::{Control, accepted, api, ended, wrong_state};
+use super::{Control, Seen, accepted, api, ended, wrong_state};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, sendmsg_bridge};
@@ -35,7 +33,7 @@ impl Control {
         id: &SessionId,
         peer: &Peer,
         deadline: Deadline,
-    ) -> Result<(Arc<Session>, Arc<Session>), Failure> {
+    ) -> Result<(Seen, Seen), Failure> {
         let (session, node) = self.live_session(id)?;
         let peer = match peer {
             Peer::Session(peer) => {
@@ -47,7 +45,7 @@ impl Control {
                     .await?
             }
         };
-        Ok((self.session(id)?, self.session(&peer)?))
+        Ok((self.look(id)?, self.look(&peer)?))
     }
 
     async fn bridge_sessions(

@@ -1,14 +1,12 @@
 //! Executing an application on a leg.
 
-use std::sync::Arc;
-
 use uuid::Uuid;
 
-use super::Control;
+use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::quote::sendmsg_execute;
 use crate::esl::{Command, Event};
-use crate::tracker::{Session, Sighting};
+use crate::tracker::Sighting;
 
 /// When Execute returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +38,7 @@ pub struct Execute {
 #[derive(Debug, Clone)]
 pub struct Executed {
     /// The session when the condition was seen.
-    pub session: Arc<Session>,
+    pub seen: Seen,
     /// FreeSWITCH's `Application-Response`.
     pub response: String,
 }
@@ -74,6 +72,7 @@ impl Control {
             .await?;
         let wait = request.wait;
         let ticket = ticket.to_string();
+        let witness = self.witness();
         let mut rounds = Rounds::new(request.loops);
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
@@ -93,7 +92,7 @@ impl Control {
                 _ => return None,
             };
             Some(Executed {
-                session: Arc::clone(sight.session),
+                seen: witness(sight.session),
                 response,
             })
         });
@@ -101,9 +100,8 @@ impl Control {
         if request.wait == ExecuteWait::Accepted {
             let reply = node.send(command, Some(&session.id), deadline).await?;
             super::accepted(&reply, &request.application, &session)?;
-            let session = self.session(&session.id)?;
             return Ok(Executed {
-                session,
+                seen: self.look(&session.id)?,
                 response: String::new(),
             });
         }

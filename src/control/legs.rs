@@ -1,13 +1,12 @@
 //! Answer, park, hang up.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 
-use super::{Control, api, wrong_state};
+use super::{Control, Seen, api, wrong_state};
 use crate::domain::{CallId, Deadline, Direction, Failure, HangupCause, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
-use crate::tracker::{Call, Session};
+use crate::events::Cursor;
+use crate::tracker::Call;
 
 // === impl Control ===
 
@@ -16,14 +15,10 @@ impl Control {
     ///
     /// # Errors
     /// SESSION_STATE for an outbound leg, which only its far end can answer.
-    pub async fn answer(
-        &self,
-        id: &SessionId,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    pub async fn answer(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.answered {
-            return Ok(session);
+            return self.look(id);
         }
         if session.direction == Some(Direction::Outbound) {
             return Err(wrong_state(
@@ -31,8 +26,9 @@ impl Control {
                 "is outbound: only its far end can answer it",
             ));
         }
-        let watch = self.watch_effect(&node, id, |sight| {
-            sight.session.answered.then(|| Arc::clone(sight.session))
+        let witness = self.witness();
+        let watch = self.watch_effect(&node, id, move |sight| {
+            sight.session.answered.then(|| witness(sight.session))
         });
         let command = on_session("uuid_answer", id)?;
         self.effect(
@@ -50,13 +46,14 @@ impl Control {
     ///
     /// # Errors
     /// Those of every verb.
-    pub async fn park(&self, id: &SessionId, deadline: Deadline) -> Result<Arc<Session>, Failure> {
+    pub async fn park(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.parked {
-            return Ok(session);
+            return self.look(id);
         }
-        let watch = self.watch_effect(&node, id, |sight| {
-            sight.session.parked.then(|| Arc::clone(sight.session))
+        let witness = self.witness();
+        let watch = self.watch_effect(&node, id, move |sight| {
+            sight.session.parked.then(|| witness(sight.session))
         });
         let command = on_session("uuid_park", id)?;
         self.effect(&node, &session, "uuid_park", api(&command), watch, deadline)
@@ -72,10 +69,11 @@ impl Control {
         id: &SessionId,
         cause: HangupCause,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
-        let watch = self.watch_effect(&node, id, |sight| {
-            (!sight.session.is_live()).then(|| Arc::clone(sight.session))
+        let witness = self.witness();
+        let watch = self.watch_effect(&node, id, move |sight| {
+            (!sight.session.is_live()).then(|| witness(sight.session))
         });
         let command = uuid_kill(id, cause);
         self.effect(&node, &session, "uuid_kill", api(&command), watch, deadline)
@@ -91,7 +89,7 @@ impl Control {
         id: &CallId,
         cause: HangupCause,
         deadline: Deadline,
-    ) -> Result<Call, Failure> {
+    ) -> Result<(Call, Cursor), Failure> {
         let call = self.call(id)?;
         if !call.is_live() {
             return Err(
@@ -109,7 +107,10 @@ impl Control {
         match failed {
             Some(failure) => Err(failure.with("call_id", id)),
             // While its legs went down the call may have lost its last one to another call.
-            None => Ok(self.tracker.call(id).unwrap_or(call)),
+            None => {
+                let cursor = self.journal.cursor();
+                Ok((self.tracker.call(id).unwrap_or(call), cursor))
+            }
         }
     }
 

@@ -7,12 +7,12 @@ use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::Control;
+use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
 use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::{Node, Selector};
 use crate::jobs::JobSpec;
-use crate::tracker::{Labels, Session, Watch, WatchLost};
+use crate::tracker::{Labels, Watch, WatchLost};
 
 /// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
 /// the attempt, not FreeSWITCH a moment earlier with another cause.
@@ -75,7 +75,7 @@ pub struct Originate {
 #[derive(Debug, Clone)]
 pub struct Originated {
     /// The leg when the condition was seen.
-    pub session: Arc<Session>,
+    pub seen: Seen,
     /// The job that places it.
     pub job: JobId,
 }
@@ -163,8 +163,8 @@ impl Control {
         guard.armed &= matches!(&result, Err(failure)
             if matches!(failure.reason(), Reason::DeadlineExceeded | Reason::Cancelled));
         match result {
-            Ok(session) => Ok(Originated {
-                session,
+            Ok(seen) => Ok(Originated {
+                seen,
                 job: job.clone(),
             }),
             Err(failure) => {
@@ -174,7 +174,8 @@ impl Control {
         }
     }
 
-    fn watch_leg(&self, node: &Node, leg: &SessionId, wait: OriginateWait) -> Watch<Arc<Session>> {
+    fn watch_leg(&self, node: &Node, leg: &SessionId, wait: OriginateWait) -> Watch<Seen> {
+        let witness = self.witness();
         self.tracker.watch(node.id(), leg, move |sight| {
             let session = sight.session;
             let is_seen = match wait {
@@ -182,7 +183,7 @@ impl Control {
                 OriginateWait::Progress => session.answered || session.times.progress.is_some(),
                 OriginateWait::Started => true,
             };
-            is_seen.then(|| Arc::clone(session))
+            is_seen.then(|| witness(session))
         })
     }
 

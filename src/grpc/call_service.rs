@@ -69,13 +69,13 @@ impl CallService for Services {
             let cause = convert::cause(request.cause, HangupCause::NormalClearing)?;
             let identity = ("HangupCall", id.clone(), cause);
             let action = async move { control.hangup_call(&id, cause, deadline).await };
-            let call = self
+            let (call, cursor) = self
                 .once
                 .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::HangupCallResponse {
                 call: Some(to_call(&call)),
-                cursor: self.cursor(),
+                cursor: cursor.to_string(),
             })
         };
         respond(answer.await)

@@ -43,8 +43,10 @@ impl JobService for Services {
         let answer = async {
             let id = self.launch(wanted, deadline).await?;
             let job = self.control.job_ended(&id, deadline).await?;
+            let (job, cursor) = self.as_it_is(&job);
             Ok(pb::RunJobResponse {
                 job: Some(to_job(&job)),
+                cursor,
             })
         };
         respond(answer.await)
@@ -68,8 +70,10 @@ impl JobService for Services {
         let answer = async {
             let id = self.launch(wanted, deadline).await?;
             let job = self.control.job_taken(&id, deadline).await?;
+            let (job, cursor) = self.as_it_is(&job);
             Ok(pb::StartJobResponse {
                 job: Some(to_job(&job)),
+                cursor,
             })
         };
         respond(answer.await)
@@ -79,9 +83,11 @@ impl JobService for Services {
         &self,
         request: Request<pb::GetJobRequest>,
     ) -> Result<Response<pb::GetJobResponse>, Status> {
+        let cursor = self.cursor();
         let answer = || {
             let id: JobId = id(&request.get_ref().job_id, "job_id")?;
             Ok(pb::GetJobResponse {
+                cursor,
                 job: Some(to_job(&*self.control.jobs.get(&id)?)),
             })
         };
@@ -93,6 +99,7 @@ impl JobService for Services {
         request: Request<pb::ListJobsRequest>,
     ) -> Result<Response<pb::ListJobsResponse>, Status> {
         let request = request.into_inner();
+        let cursor = self.cursor();
         let answer = || {
             let filter = ListFilter::parse(&request.filter, FIELDS)?;
             let mut jobs = self.control.jobs.list();
@@ -115,6 +122,7 @@ impl JobService for Services {
                 jobs: page.items.iter().map(|job| to_job(job)).collect(),
                 next_page_token: page.next_token,
                 total_size: page.total,
+                cursor,
             })
         };
         respond(answer())
@@ -132,8 +140,10 @@ impl JobService for Services {
                 deadline = deadline.min(Deadline::after(timeout));
             }
             let job = self.control.wait_job(&id, deadline).await?;
+            let (job, cursor) = self.as_it_is(&job);
             Ok(pb::WaitJobResponse {
                 job: Some(to_job(&job)),
+                cursor,
             })
         };
         respond(answer.await)
@@ -153,8 +163,10 @@ impl JobService for Services {
                 &request.reason
             };
             let job = self.control.cancel_job(&id, why, deadline).await?;
+            let (job, cursor) = self.as_it_is(&job);
             Ok(pb::CancelJobResponse {
                 job: Some(to_job(&job)),
+                cursor,
             })
         };
         respond(answer.await)
@@ -173,6 +185,13 @@ struct Wanting {
 }
 
 impl Services {
+    /// The job with a cursor that it is not older than.
+    fn as_it_is(&self, job: &SharedJob) -> (SharedJob, String) {
+        let cursor = self.cursor();
+        let now = self.control.jobs.get(job.id());
+        (now.unwrap_or_else(|_| Arc::clone(job)), cursor)
+    }
+
     /// Starts the job, unless it was started before under this `request_id`: RunJob after StartJob
     /// waits for the same job.
     async fn launch(&self, wanted: Wanting, deadline: Deadline) -> Result<JobId, Failure> {

@@ -19,6 +19,7 @@ impl NodeService for Services {
         request: Request<pb::ListNodesRequest>,
     ) -> Result<Response<pb::ListNodesResponse>, Status> {
         let request = request.into_inner();
+        let cursor = self.cursor();
         let answer = || {
             let wanted = Wanted {
                 size: request.page_size,
@@ -35,6 +36,7 @@ impl NodeService for Services {
                     .collect(),
                 next_page_token: page.next_token,
                 total_size: page.total,
+                cursor,
             })
         };
         respond(answer())
@@ -44,11 +46,13 @@ impl NodeService for Services {
         &self,
         request: Request<pb::GetNodeRequest>,
     ) -> Result<Response<pb::GetNodeResponse>, Status> {
+        let cursor = self.cursor();
         let answer = || {
             let id: NodeId = id(&request.get_ref().node_id, "node_id")?;
             let node = self.control.fleet.node(&id)?;
             Ok(pb::GetNodeResponse {
                 node: Some(to_node(&node, &self.control)),
+                cursor,
             })
         };
         respond(answer())

@@ -50,8 +50,8 @@ impl SessionService for Services {
             .await
             .map_err(|failure| status(&failure))?;
         Ok(Response::new(pb::OriginateResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&originated.session)),
+            cursor: originated.seen.cursor.to_string(),
+            session: Some(to_session(&originated.seen.session)),
             job_id: originated.job.to_string(),
         }))
     }
@@ -124,13 +124,13 @@ impl SessionService for Services {
             let id = session_id(&request.session_id)?;
             let identity = id.clone();
             let action = async move { control.answer(&id, deadline).await };
-            let session = self
+            let seen = self
                 .once
                 .run(&request.request_id, &("Answer", identity), deadline, action)
                 .await?;
             Ok(pb::AnswerResponse {
-                cursor: self.cursor(),
-                session: Some(to_session(&session)),
+                cursor: seen.cursor.to_string(),
+                session: Some(to_session(&seen.session)),
             })
         };
         respond(answer.await)
@@ -145,13 +145,13 @@ impl SessionService for Services {
             let cause = convert::cause(request.cause, HangupCause::NormalClearing)?;
             let identity = ("Hangup", id.clone(), cause);
             let action = async move { control.hangup(&id, cause, deadline).await };
-            let session = self
+            let seen = self
                 .once
                 .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::HangupResponse {
-                cursor: self.cursor(),
-                session: Some(to_session(&session)),
+                cursor: seen.cursor.to_string(),
+                session: Some(to_session(&seen.session)),
             })
         };
         respond(answer.await)
@@ -165,13 +165,13 @@ impl SessionService for Services {
             let id = session_id(&request.session_id)?;
             let identity = id.clone();
             let action = async move { control.park(&id, deadline).await };
-            let session = self
+            let seen = self
                 .once
                 .run(&request.request_id, &("Park", identity), deadline, action)
                 .await?;
             Ok(pb::ParkResponse {
-                cursor: self.cursor(),
-                session: Some(to_session(&session)),
+                cursor: seen.cursor.to_string(),
+                session: Some(to_session(&seen.session)),
             })
         };
         respond(answer.await)
@@ -202,9 +202,10 @@ impl SessionService for Services {
                 .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::BridgeResponse {
-                cursor: self.cursor(),
-                session: Some(to_session(&session)),
-                peer: Some(to_session(&peer)),
+                // The peer was looked at later.
+                cursor: session.cursor.to_string(),
+                session: Some(to_session(&session.session)),
+                peer: Some(to_session(&peer.session)),
             })
         };
         respond(answer.await)
@@ -303,8 +304,8 @@ impl SessionService for Services {
                 .run(&request.request_id, &identity, deadline, action)
                 .await?;
             Ok(pb::ExecuteResponse {
-                cursor: self.cursor(),
-                session: Some(to_session(&executed.session)),
+                cursor: executed.seen.cursor.to_string(),
+                session: Some(to_session(&executed.seen.session)),
                 response: executed.response,
             })
         };
