@@ -56,6 +56,10 @@ impl Control {
         request: &Execute,
         deadline: Deadline,
     ) -> Result<Executed, Failure> {
+        // FreeSWITCH reads it as a signed number, and a negative one as for ever.
+        if i32::try_from(request.loops).is_err() {
+            return Err(Failure::invalid("loops", "is above 2147483647"));
+        }
         let (session, node) = self.live_session(&request.session)?;
         let ticket = Uuid::new_v4();
         let loops = (request.loops > 1).then_some(request.loops);

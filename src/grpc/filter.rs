@@ -2,6 +2,9 @@
 
 use crate::domain::Failure;
 
+/// Longest filter: each item of a list is held against all of its terms.
+const MAX_BYTES: usize = 4096;
+
 /// A filter, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ListFilter {
@@ -20,6 +23,9 @@ struct Term {
 impl ListFilter {
     /// Parses a filter over `fields`; a field that ends with `.` stands for all that begin so.
     pub(super) fn parse(text: &str, fields: &[&str]) -> Result<Self, Failure> {
+        if text.len() > MAX_BYTES {
+            return Err(invalid(&format!("is longer than {MAX_BYTES} bytes")));
+        }
         let mut words = Words { rest: text };
         let mut terms = Vec::new();
         while let Some(field) = words.next()? {
@@ -170,6 +176,7 @@ mod tests {
             "label. = x",
             "= a",
             "!",
+            &"state = a AND ".repeat(1000),
         ] {
             assert!(ListFilter::parse(filter, FIELDS).is_err(), "{filter}");
         }
