@@ -136,6 +136,14 @@ impl Job {
         }
     }
 
+    /// Bytes of its output, which is kept as it is and as text.
+    pub fn output_bytes(&self) -> usize {
+        match &self.outcome {
+            Some(Ok(output)) => 2 * output.raw.len(),
+            Some(Err(_)) | None => 0,
+        }
+    }
+
     /// Its identifier.
     pub fn id(&self) -> &JobId {
         &self.spec.id

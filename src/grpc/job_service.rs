@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
 use super::filter::ListFilter;
-use super::page::{Wanted, page};
+use super::page::{Wanted, page_of_bytes};
 use super::session_service::respond;
 use super::{Services, deadline};
 use crate::control::JobRequest;
@@ -117,7 +117,8 @@ impl JobService for Services {
                     .as_nanos();
                 format!("{created:032x}{}", job.id())
             };
-            let page = page(jobs, wanted, true, key)?;
+            let bytes = |job: &SharedJob| job.output_bytes() + job.spec.arguments.len();
+            let page = page_of_bytes(jobs, wanted, true, key, bytes)?;
             Ok(pb::ListJobsResponse {
                 jobs: page.items.iter().map(|job| to_job(job)).collect(),
                 next_page_token: page.next_token,

@@ -8,6 +8,8 @@ use crate::domain::Failure;
 
 const DEFAULT_SIZE: usize = 100;
 const MAX_SIZE: usize = 1000;
+/// Bytes of one page: gRPC clients take messages of 4 MiB by default.
+const MAX_BYTES: usize = 1 << 20;
 
 /// One page of a list.
 #[derive(Debug)]
@@ -35,6 +37,17 @@ pub(super) fn page<T>(
     descending: bool,
     key: impl Fn(&T) -> String,
 ) -> Result<Page<T>, Failure> {
+    page_of_bytes(items, wanted, descending, key, |_| 0)
+}
+
+/// As [`page`]; it ends before it has too many bytes, but has one item at least.
+pub(super) fn page_of_bytes<T>(
+    items: Vec<T>,
+    wanted: Wanted<'_>,
+    descending: bool,
+    key: impl Fn(&T) -> String,
+    bytes: impl Fn(&T) -> usize,
+) -> Result<Page<T>, Failure> {
     let size = match usize::try_from(wanted.size) {
         Err(_) => {
             return Err(Failure::invalid(
@@ -52,8 +65,16 @@ pub(super) fn page<T>(
         Some(after) if descending => key(item) < *after,
         Some(after) => key(item) > *after,
     };
-    let mut rest = items.into_iter().filter(is_next);
-    let items: Vec<T> = rest.by_ref().take(size).collect();
+    let mut rest = items.into_iter().filter(is_next).peekable();
+    let mut items = Vec::new();
+    let mut room = MAX_BYTES;
+    while let Some(item) = rest.next_if(|item| items.is_empty() || bytes(item) <= room) {
+        room = room.saturating_sub(bytes(&item));
+        items.push(item);
+        if items.len() == size {
+            break;
+        }
+    }
     let next_token = match (rest.next(), items.last()) {
         (Some(_), Some(last)) => format!("{:016x}.{}", fingerprint(wanted.filter), key(last)),
         _ => String::new(),
@@ -119,6 +140,24 @@ mod tests {
         assert_eq!(walk(false, &[1, 2, 3, 4, 5]), [1, 2, 3, 4, 5]);
         assert_eq!(walk(true, &[5, 4, 3, 2, 1]), [5, 4, 3, 2, 1]);
         assert_eq!(walk(false, &[]), [0u32; 0]);
+    }
+
+    #[test]
+    fn a_page_is_bounded_in_bytes_but_never_empty() {
+        let wanted = Wanted {
+            size: 10,
+            token: "",
+            filter: "",
+        };
+        let lengths = |bytes: &[usize]| {
+            let key = |bytes: &usize| format!("{bytes:08}");
+            let page = page_of_bytes(bytes.to_vec(), wanted, false, key, |bytes| *bytes);
+            let page = page.unwrap();
+            (page.items.len(), page.next_token.is_empty())
+        };
+        assert_eq!(lengths(&[1, 2, MAX_BYTES]), (2, false));
+        assert_eq!(lengths(&[MAX_BYTES + 1, MAX_BYTES + 2]), (1, false));
+        assert_eq!(lengths(&[1, 2, 3]), (3, true));
     }
 
     #[test]

@@ -15,6 +15,9 @@ use crate::shutdown::Drain;
 /// How often finished jobs past their retention are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes of outputs that are kept; the oldest finished jobs go first.
+const MAX_OUTPUT_BYTES: usize = 256 << 20;
+
 /// How many jobs are kept, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct JobsConfig {
@@ -37,6 +40,8 @@ pub struct Jobs {
 struct Table {
     jobs: HashMap<JobId, Entry, foldhash::fast::RandomState>,
     finished: VecDeque<(Instant, JobId)>,
+    /// Of the finished ones.
+    output_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -145,7 +150,10 @@ impl Jobs {
     pub fn finish(&self, id: &JobId, end: End) -> bool {
         let mut table = self.lock();
         let finished = table.finish(id, end);
-        while table.finished.len() > self.config.max_finished {
+        // The newest is kept whatever its size: somebody may be about to read it.
+        while table.finished.len() > self.config.max_finished
+            || (table.output_bytes > MAX_OUTPUT_BYTES && table.finished.len() > 1)
+        {
             table.forget_oldest();
         }
         finished
@@ -267,6 +275,7 @@ impl Table {
             first
         });
         if first {
+            self.output_bytes += entry.job.borrow().output_bytes();
             self.finished.push_back((Instant::now(), id.clone()));
         }
         first
@@ -288,8 +297,10 @@ impl Table {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.finished.pop_front() {
-            self.jobs.remove(id.as_str());
+        if let Some((_, id)) = self.finished.pop_front()
+            && let Some(entry) = self.jobs.remove(id.as_str())
+        {
+            self.output_bytes -= entry.job.borrow().output_bytes();
         }
     }
 }
@@ -369,5 +380,18 @@ mod tests {
         assert_eq!((jobs.unfinished(), jobs.list().len()), (1, 1));
         jobs.finish(&spec.id, End::Answered(Bytes::from_static(b"+OK\n")));
         assert!(jobs.register(spec).is_err());
+    }
+
+    #[tokio::test]
+    async fn outputs_are_bounded_in_bytes() {
+        let jobs = Jobs::start(JobsConfig::default(), &Drain::new());
+        let output = Bytes::from(vec![b'x'; MAX_OUTPUT_BYTES / 16]);
+        for at in 0..12 {
+            let spec = spec(&at.to_string());
+            jobs.register(spec.clone()).unwrap();
+            jobs.finish(&spec.id, End::Answered(output.clone()));
+        }
+        assert_eq!(jobs.list().len(), 8);
+        assert!(jobs.get(&spec("11").id).is_ok());
     }
 }
