@@ -251,7 +251,10 @@ impl Tracker {
     pub fn calls(&self) -> Vec<Call> {
         let ids = lock(&self.calls).ids();
         let mut calls: Vec<_> = ids.iter().filter_map(|id| self.call(id)).collect();
-        calls.sort_by(|a, b| a.order().cmp(&b.order()));
+        calls.sort_by_cached_key(|call| {
+            let (created, id) = call.order();
+            (created, id.to_owned())
+        });
         calls
     }
 

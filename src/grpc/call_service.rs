@@ -41,12 +41,10 @@ impl CallService for Services {
                 filter: "",
             };
             let key = |call: &Call| {
-                let (created, _) = call.order();
-                format!("{created:016x}{}", call.id)
+                let (created, id) = call.order();
+                format!("{created:016x}{id}")
             };
-            let mut calls = self.control.tracker.calls();
-            calls.sort_by_cached_key(key);
-            let page = page(calls, wanted, false, key)?;
+            let page = page(self.control.tracker.calls(), wanted, false, key)?;
             Ok(pb::ListCallsResponse {
                 calls: page.items.iter().map(to_call).collect(),
                 next_page_token: page.next_token,

@@ -47,12 +47,9 @@ impl Call {
             .max()
     }
 
-    /// Sorts calls by age.
+    /// Sorts calls by age, by id where the age is the same. Microseconds since 1970.
     pub fn order(&self) -> (u64, &str) {
-        self.sessions
-            .iter()
-            .map(|session| session.order())
-            .min()
-            .unwrap_or((0, ""))
+        let ages = self.sessions.iter().map(|session| session.order().0);
+        (ages.min().unwrap_or(0), self.id.as_str())
     }
 }

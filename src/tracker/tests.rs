@@ -85,13 +85,9 @@ async fn whoever_sees_a_bridge_finds_the_other_leg_bridged() {
             .is_some()
             .then(|| Arc::clone(sight.session))
     });
-    let other = Arc::clone(&tracker);
-    let waits = tokio::spawn(async move {
-        both.seen().await.unwrap();
-        other.session(&id("y")).unwrap().peer.clone()
-    });
     let bridge = event("CHANNEL_BRIDGE", "x", &[("Other-Leg-Unique-ID", "y")]);
     tracker.apply(&node, &bridge).unwrap();
-    assert_eq!(waits.await.unwrap(), Some(id("x")));
+    both.seen().await.unwrap();
+    assert_eq!(tracker.session(&id("y")).unwrap().peer, Some(id("x")));
     assert_eq!(tracker.watches(), 0);
 }
