@@ -30,6 +30,15 @@ use crate::tracker::{Session, Tracker};
 /// Longest time in which FreeSWITCH has to take a job; its work does not count.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A session when something was seen of it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// The session as it was then.
+    pub session: Arc<Session>,
+    /// Cursor of the last event that `session` includes: who follows from there misses nothing.
+    pub cursor: Cursor,
+}
+
 /// Everything that the verbs need. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Control {
@@ -47,16 +56,6 @@ pub struct Control {
     pub job_timeout: Duration,
 }
 
-/// A session at the moment when something was seen of it.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// The session as it was then.
-    pub session: Arc<Session>,
-    /// It includes every event up to here. Taken at that moment too: behind a later one the events
-    /// in between would be missed.
-    pub cursor: Cursor,
-}
-
 // === impl Control ===
 
 impl Control {
@@ -70,21 +69,25 @@ impl Control {
             .ok_or_else(|| Failure::session_not_found(id))
     }
 
-    /// Notes what a watch sees. The event at hand is told to the tracker before the journal, so the
-    /// cursor lies before it.
+    /// The session as it is now.
+    ///
+    /// # Errors
+    /// As [`Control::session`].
+    pub fn look(&self, id: &SessionId) -> Result<Seen, Failure> {
+        // In this order: the tracker takes an event before the journal does.
+        let cursor = self.journal.cursor();
+        let session = self.session(id)?;
+        Ok(Seen { session, cursor })
+    }
+
+    /// Turns what a watch sees into what a caller is told. Asked on the event task, where the
+    /// journal ends with the event that is seen.
     fn witness(&self) -> impl Fn(&Arc<Session>) -> Seen + Send + use<> {
         let journal = Arc::clone(&self.journal);
         move |session| Seen {
             session: Arc::clone(session),
             cursor: journal.cursor(),
         }
-    }
-
-    /// The session as it is.
-    fn look(&self, id: &SessionId) -> Result<Seen, Failure> {
-        let cursor = self.journal.cursor();
-        let session = self.session(id)?;
-        Ok(Seen { session, cursor })
     }
 
     /// The session, which must live, and its node.

@@ -33,6 +33,9 @@ const SHARDS: usize = 64;
 /// How often ended sessions past their retention are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The variable in which FreeSWITCH itself says to which call a leg belongs.
+const FREESWITCH_CALL_VARIABLE: &str = "call_uuid";
+
 /// Labels of sessions and jobs.
 pub type Labels = Arc<BTreeMap<String, String>>;
 
@@ -55,11 +58,13 @@ pub struct Tracker {
     calls: Mutex<CallIndex>,
 }
 
-/// What became of an event.
+/// What became of an event, still to be told to those who watch.
 #[derive(Debug)]
 pub struct Applied {
     /// The session after the event.
     pub session: Arc<Session>,
+    /// The session that the event joined with it, or parted from it.
+    peer: Option<Arc<Session>>,
 }
 
 // === impl TrackerConfig ===
@@ -68,7 +73,7 @@ impl Default for TrackerConfig {
     fn default() -> Self {
         Self {
             retention: Duration::from_secs(60),
-            call_variable: "call_uuid".to_owned(),
+            call_variable: FREESWITCH_CALL_VARIABLE.to_owned(),
         }
     }
 }
@@ -99,19 +104,28 @@ impl Tracker {
         tracker
     }
 
-    /// Takes an event about a session of `node`. `None` when it is about none, about one that was
-    /// forgotten already, or about one that lives on another node.
+    /// Takes an event about a session of `node` and tells those who watch. `None` when it is about
+    /// none, about one that was forgotten already, or about one that lives on another node.
     pub fn apply(&self, node: &NodeId, event: &Event) -> Option<Applied> {
-        self.take(node, event, false)
+        let applied = self.take(node, event)?;
+        self.announce(&applied, event);
+        Some(applied)
+    }
+
+    /// Takes an event, but tells nobody yet: what was taken is to be announced.
+    pub fn take(&self, node: &NodeId, event: &Event) -> Option<Applied> {
+        self.take_in(node, event, false)
     }
 
     /// Takes in a session that was found by asking (`uuid_dump`), unless its own events have told
     /// of it meanwhile: they are newer than any answer.
     pub fn adopt(&self, node: &NodeId, dump: &Event) -> Option<Arc<Session>> {
-        self.take(node, dump, true).map(|applied| applied.session)
+        let applied = self.take_in(node, dump, true)?;
+        self.announce(&applied, dump);
+        Some(applied.session)
     }
 
-    fn take(&self, node: &NodeId, event: &Event, adopts: bool) -> Option<Applied> {
+    fn take_in(&self, node: &NodeId, event: &Event, adopts: bool) -> Option<Applied> {
         let id = event.headers().raw("Unique-ID")?;
         let id = std::str::from_utf8(id).ok()?;
         // A UUID has nothing to decode; a SIP Call-ID taken as one may have.
@@ -145,21 +159,29 @@ impl Tracker {
             (Arc::clone(entry), effect, call_before)
         };
         self.index_call(&session, call_before);
-        match effect {
-            Effect::Bridged(peer) => self.join(&session.id, &peer, event),
-            Effect::Unbridged(peer) => self.part(&session.id, &peer, event),
-            Effect::None => {}
+        let peer = match effect {
+            Effect::Bridged(peer) => self.join(&session, &peer, event),
+            Effect::Unbridged(peer) => self.part(&session.id, &peer),
+            Effect::None => None,
+        };
+        Some(Applied { session, peer })
+    }
+
+    /// Tells those who watch of an event that was taken.
+    pub fn announce(&self, applied: &Applied, event: &Event) {
+        for session in [Some(&applied.session), applied.peer.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            self.shard(session.id.as_str())
+                .sighted(session, Some(event));
         }
-        // Last, so that whoever waits for this event finds the call and the other leg as they are.
-        self.shard(session.id.as_str())
-            .sighted(&session, Some(event));
-        Some(Applied { session })
     }
 
     /// Two sessions were found to be bridged by asking.
     pub fn adopt_bridge(&self, a: &SessionId, b: &SessionId) {
         for (id, peer) in [(a, b), (b, a)] {
-            self.update(id, None, |session| {
+            self.update_and_tell(id, |session| {
                 if session.peer.is_none() {
                     session.bridged_with(peer, None);
                 }
@@ -186,7 +208,7 @@ impl Tracker {
             session
         };
         if let Some(peer) = &session.peer {
-            self.update(peer, None, |other| other.peer = None);
+            self.update_and_tell(peer, |other| other.peer = None);
         }
         Some(session)
     }
@@ -282,28 +304,40 @@ impl Tracker {
         self.shards.iter().map(|shard| lock(shard).watches()).sum()
     }
 
-    /// CHANNEL_BRIDGE is about one leg; the other one is told here.
-    fn join(&self, id: &SessionId, peer: &SessionId, event: &Event) {
+    /// CHANNEL_BRIDGE is about one leg; the other one, which FreeSWITCH has just put into the call
+    /// of the first (`switch_ivr_multi_threaded_bridge` in `switch_ivr_bridge.c`), is told here.
+    fn join(&self, session: &Session, peer: &SessionId, event: &Event) -> Option<Arc<Session>> {
         let at = session::event_time(event);
-        self.update(peer, Some(event), |other| other.bridged_with(id, at));
+        let is_own_variable = self.config.call_variable == FREESWITCH_CALL_VARIABLE;
+        let mut call_before = None;
+        let other = self.update(peer, |other| {
+            call_before = Some(other.call.clone());
+            other.bridged_with(&session.id, at);
+            other.join_call(&session.call, is_own_variable);
+        })?;
+        self.index_call(&other, call_before);
+        Some(other)
     }
 
-    fn part(&self, id: &SessionId, peer: &SessionId, event: &Event) {
-        self.update(peer, Some(event), |other| {
+    fn part(&self, id: &SessionId, peer: &SessionId) -> Option<Arc<Session>> {
+        self.update(peer, |other| {
             if other.peer.as_ref() == Some(id) {
                 other.peer = None;
             }
-        });
+        })
     }
 
-    fn update(&self, id: &SessionId, event: Option<&Event>, change: impl FnOnce(&mut Session)) {
+    fn update(&self, id: &SessionId, change: impl FnOnce(&mut Session)) -> Option<Arc<Session>> {
         let mut shard = self.shard(id.as_str());
-        let Some(session) = shard.sessions.get_mut(id.as_str()) else {
-            return;
-        };
+        let session = shard.sessions.get_mut(id.as_str())?;
         change(Arc::make_mut(session));
-        let session = Arc::clone(session);
-        shard.sighted(&session, event);
+        Some(Arc::clone(session))
+    }
+
+    fn update_and_tell(&self, id: &SessionId, change: impl FnOnce(&mut Session)) {
+        if let Some(session) = self.update(id, change) {
+            self.shard(id.as_str()).sighted(&session, None);
+        }
     }
 
     /// Never called with a shard locked: the index's lock is the last one taken.

@@ -2,8 +2,12 @@
 // clippy.toml allows both in test functions alone, not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod api_calls;
+mod api_events;
 mod api_execute;
+mod api_jobs;
 mod api_originate;
+mod api_request_id;
 mod api_sessions;
 mod cli;
 mod client;

@@ -6,7 +6,7 @@ use super::effect::await_effect;
 use super::{Control, Seen, accepted, api, ended, wrong_state};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
-use crate::esl::quote::{ApiCommand, sendmsg_bridge};
+use crate::esl::quote::{ApiCommand, check_endpoint, sendmsg_bridge};
 use crate::fleet::Node;
 use crate::jobs::call_failure;
 use crate::tracker::Session;
@@ -73,12 +73,7 @@ impl Control {
             return Ok(peer_id.clone());
         }
         for leg in [session, &*peer] {
-            if !leg.has_media() {
-                return Err(wrong_state(
-                    leg,
-                    "is not answered and has no early media, so it cannot be bridged",
-                ));
-            }
+            check_media(leg)?;
         }
         let command = ApiCommand::new("uuid_bridge", &format!("{} {peer_id}", session.id))
             .map_err(|error| Failure::invalid("peer_session_id", error.to_string()))?;
@@ -105,6 +100,9 @@ impl Control {
         endpoint: &str,
         deadline: Deadline,
     ) -> Result<SessionId, Failure> {
+        check_endpoint(endpoint)
+            .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
+        check_media(session)?;
         let peer = SessionId::generate();
         let ticket = Uuid::new_v4();
         let text = sendmsg_bridge(&session.id, &peer, endpoint, &ticket)
@@ -135,6 +133,17 @@ impl Control {
                 .node(node.id())),
         }
     }
+}
+
+/// FreeSWITCH bridges a leg that only rings too, and leaves both in a state that no phone call has.
+fn check_media(leg: &Session) -> Result<(), Failure> {
+    if leg.has_media() {
+        return Ok(());
+    }
+    Err(wrong_state(
+        leg,
+        "is not answered and has no early media, so it cannot be bridged",
+    ))
 }
 
 fn bridge_failure(disposition: &str) -> Failure {

@@ -79,7 +79,11 @@ impl Control {
             labels: request.labels,
             timeout: request.timeout.unwrap_or(self.job_timeout),
         };
-        self.launch(&node, spec, &command, Vec::new())
+        let legs = match spec.command.as_str() {
+            "originate" => legs_of(&spec.arguments),
+            _ => Vec::new(),
+        };
+        self.launch(&node, spec, &command, legs)
     }
 
     /// Registers a job and starts the task that runs it. `legs` are those that a cancellation
@@ -314,6 +318,18 @@ impl Run {
         };
         futures_util::future::join_all(self.legs.iter().cloned().map(kill)).await;
     }
+}
+
+/// The legs that an originate in FreeSWITCH's own syntax names. Of one that names none nobody can
+/// tell which they are.
+fn legs_of(arguments: &str) -> Vec<SessionId> {
+    let named = arguments.split("origination_uuid=").skip(1);
+    named
+        .filter_map(|rest| {
+            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            rest[..end.unwrap_or(rest.len())].parse().ok()
+        })
+        .collect()
 }
 
 fn was_sent(failure: &Failure) -> bool {

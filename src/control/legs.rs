@@ -2,11 +2,12 @@
 
 use futures_util::future::join_all;
 
+use super::effect::await_effect;
 use super::{Control, Seen, api, wrong_state};
 use crate::domain::{CallId, Deadline, Direction, Failure, HangupCause, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
 use crate::events::Cursor;
-use crate::tracker::Call;
+use crate::tracker::{Call, Session};
 
 // === impl Control ===
 
@@ -80,7 +81,7 @@ impl Control {
             .await
     }
 
-    /// Hangs up all legs of a call; returns when all are down.
+    /// Hangs up all legs of a call, those that join it meanwhile too; returns when all are down.
     ///
     /// # Errors
     /// CALL_NOT_FOUND; SESSION_ENDED when none lives; the first failure of a leg that stays up.
@@ -90,28 +91,47 @@ impl Control {
         cause: HangupCause,
         deadline: Deadline,
     ) -> Result<(Call, Cursor), Failure> {
-        let call = self.call(id)?;
+        let mut call = self.call(id)?;
         if !call.is_live() {
             return Err(
                 Failure::new(Reason::SessionEnded, format!("call {id} has ended"))
                     .with("call_id", id),
             );
         }
-        let live = call.sessions.iter().filter(|session| session.is_live());
-        let ends = join_all(live.map(|session| self.hangup(&session.id, cause, deadline))).await;
-        // A leg that ended by itself meanwhile is down too, which is what was asked for.
-        let failed = ends
-            .into_iter()
-            .filter_map(Result::err)
-            .find(|failure| failure.reason() != Reason::SessionEnded);
-        match failed {
-            Some(failure) => Err(failure.with("call_id", id)),
+        loop {
+            let live = call.sessions.iter().filter(|session| session.is_live());
+            let ends = live.map(|session| self.bring_down(session, cause, deadline));
+            let failed = join_all(ends).await.into_iter().find_map(Result::err);
+            if let Some(failure) = failed {
+                return Err(failure.with("call_id", id));
+            }
+            let cursor = self.journal.cursor();
             // While its legs went down the call may have lost its last one to another call.
-            None => {
-                let cursor = self.journal.cursor();
-                Ok((self.tracker.call(id).unwrap_or(call), cursor))
+            match self.tracker.call(id) {
+                Some(now) if now.is_live() => call = now,
+                Some(now) => return Ok((now, cursor)),
+                None => return Ok((call, cursor)),
             }
         }
+    }
+
+    /// Hangs a leg up, or waits until it is seen to be down if FreeSWITCH knows it no more: a leg
+    /// goes down with its partner, and its own event may be under way still.
+    async fn bring_down(
+        &self,
+        session: &Session,
+        cause: HangupCause,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        match self.hangup(&session.id, cause, deadline).await {
+            Err(failure) if failure.reason() == Reason::SessionEnded => {}
+            other => return other.map(|_| ()),
+        }
+        let node = self.fleet.node(&session.node)?;
+        let down = self.watch_effect(&node, &session.id, |sight| {
+            (!sight.session.is_live()).then_some(())
+        });
+        await_effect(&node, session, "uuid_kill", down, deadline).await
     }
 
     /// The call.

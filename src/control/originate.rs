@@ -179,7 +179,10 @@ impl Control {
         self.tracker.watch(node.id(), leg, move |sight| {
             let session = sight.session;
             let is_seen = match wait {
-                OriginateWait::Answered => session.answered,
+                // A leg that FreeSWITCH has not yet sent on its way drops what it is told to do.
+                OriginateWait::Answered => {
+                    session.answered && (session.is_under_way() || !session.is_live())
+                }
                 OriginateWait::Progress => session.answered || session.times.progress.is_some(),
                 OriginateWait::Started => true,
             };

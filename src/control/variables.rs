@@ -1,17 +1,22 @@
 //! Channel variables.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use super::{Control, accepted, api};
-use crate::domain::{Deadline, Failure, SessionId};
+use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, check_variable_name, uuid_setvar, uuid_unsetvar};
 use crate::esl::{Event, Outcome};
+use crate::fleet::Node;
+use crate::tracker::Session;
 
 /// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
 /// FreeSWITCH's `switch_channel.c`).
 const PREFIX: &str = "variable_";
+/// A leg whose end was seen tells its last variables soon, or its link was lost in between.
+const LAST_EVENT_PATIENCE: Duration = Duration::from_secs(5);
 
 // === impl Control ===
 
@@ -26,26 +31,46 @@ impl Control {
         deadline: Deadline,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let session = self.session(id)?;
-        if !session.is_live() {
-            return Ok(session
-                .final_event
-                .as_ref()
-                .map(variables_of)
-                .unwrap_or_default());
-        }
         let node = self.fleet.node(&session.node)?;
+        if !session.is_live() {
+            return Ok(self.last_variables(&node, &session, deadline).await);
+        }
         // As JSON: in the plain form FreeSWITCH does not encode a percent sign before two digits,
         // so that `%41` could not be told from `A`.
         let command = ApiCommand::new("uuid_dump", &format!("{id} json"))
             .map_err(|error| Failure::invalid("session_id", error.to_string()))?;
         let reply = node.send(api(&command), Some(id), deadline).await?;
-        match accepted(&reply, "uuid_dump", &session)? {
-            Outcome::Data(_) => {}
-            other => return Err(nonsense(&other.to_string()).session(id)),
+        match accepted(&reply, "uuid_dump", &session) {
+            Ok(Outcome::Data(_)) => {}
+            Ok(other) => return Err(nonsense(&other.to_string()).session(id)),
+            // It went down meanwhile, which its events tell in a moment.
+            Err(failure) if failure.reason() == Reason::SessionEnded => {
+                return Ok(self.last_variables(&node, &session, deadline).await);
+            }
+            Err(failure) => return Err(failure),
         }
         let dump = Event::parse_json(&reply.answer())
             .map_err(|error| nonsense(&error.to_string()).session(id))?;
         Ok(variables_of(&dump))
+    }
+
+    /// Those of a session's last event, which comes a moment after the one that tells its end.
+    async fn last_variables(
+        &self,
+        node: &Node,
+        session: &Session,
+        deadline: Deadline,
+    ) -> BTreeMap<String, String> {
+        let mut last = self.tracker.watch(node.id(), &session.id, |sight| {
+            let session = sight.session;
+            let is_last = session.final_event.is_some() || session.synthetic_end;
+            is_last.then(|| session.final_event.as_ref().map(variables_of))
+        });
+        let soon = deadline.min(Deadline::after(LAST_EVENT_PATIENCE));
+        match soon.bound(last.seen()).await {
+            Some(Ok(Some(variables))) => variables,
+            _ => BTreeMap::new(),
+        }
     }
 
     /// As [`Control::all_variables`], but only these; those that are not set are left out.
@@ -156,7 +181,7 @@ fn variables_of(event: &Event) -> BTreeMap<String, String> {
 
 fn nonsense(what: &str) -> Failure {
     Failure::new(
-        crate::domain::Reason::ProtocolError,
+        Reason::ProtocolError,
         format!("the answer to uuid_dump makes no sense: {what}"),
     )
 }

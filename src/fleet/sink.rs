@@ -12,7 +12,8 @@ use crate::jobs::End;
 use crate::tracker::Session;
 
 /// Takes the events of one node on its event link's task: to the job, the tracker and the journal,
-/// in this order, so that the journal's end never includes what the tracker does not.
+/// in this order, so that the journal's end never includes what the tracker does not. Those who
+/// watch a session are told last: then the journal's end is the very event that they see.
 pub(super) struct NodeSink {
     pub(super) node: Arc<Node>,
     pub(super) sinks: Sinks,
@@ -47,12 +48,13 @@ impl EventSink for NodeSink {
             Some(b"HEARTBEAT") => self.node.heartbeat(&event),
             _ => {}
         }
-        let session = self
-            .sinks
-            .tracker
-            .apply(self.node.id(), &event)
-            .map(|applied| applied.session);
-        self.append(event, session.as_deref(), job, false);
+        let tracker = &self.sinks.tracker;
+        let applied = tracker.take(self.node.id(), &event);
+        let session = applied.as_ref().map(|applied| &*applied.session);
+        self.append(event.clone(), session, job, false);
+        if let Some(applied) = &applied {
+            tracker.announce(applied, &event);
+        }
     }
 }
 

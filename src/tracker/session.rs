@@ -169,6 +169,17 @@ impl Session {
         self.answered || self.call_state == CallState::Early
     }
 
+    /// Whether it works on what it was made for: FreeSWITCH moves an answered leg on from the state
+    /// in which it waited for the answer, and an application that was executed there is broken off
+    /// (`switch_channel_test_ready` in `switch_channel.c`).
+    pub fn is_under_way(&self) -> bool {
+        use ChannelState as S;
+        matches!(
+            self.state,
+            S::SoftExecute | S::Execute | S::ExchangeMedia | S::Park | S::Hibernate | S::Reset
+        )
+    }
+
     /// How long it has lived, or lived until it was hung up.
     pub fn uptime(&self) -> Duration {
         let Some(created) = self.times.created else {
@@ -319,6 +330,14 @@ impl Session {
         if self.is_live() {
             self.peer = Some(peer.clone());
             self.times.bridged = at.or(self.times.bridged);
+        }
+    }
+
+    /// A leg that is bridged belongs to the call of its partner, unless a variable that is not
+    /// FreeSWITCH's says otherwise.
+    pub(super) fn join_call(&mut self, call: &CallId, is_own_variable: bool) {
+        if self.is_live() && (is_own_variable || !self.call_is_tracked) {
+            self.call = call.clone();
         }
     }
 
