@@ -99,7 +99,7 @@ async fn an_application_that_does_not_end_in_time_tells_that_it_was_sent() {
             application: "echo".to_owned(),
             ..Default::default()
         };
-        let request = with_deadline(request, Duration::from_secs(1));
+        let request = with_deadline(request, Duration::from_secs(2));
         let status = within(gateway.sessions().execute(request))
             .await
             .unwrap_err();

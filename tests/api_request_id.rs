@@ -102,7 +102,7 @@ async fn a_twin_with_less_time_gets_its_own_deadline() {
         });
         let twin = async {
             ringing.await;
-            let request = with_deadline(call(RINGS, &id, &id), Duration::from_secs(1));
+            let request = with_deadline(call(RINGS, &id, &id), Duration::from_secs(2));
             within(gateway.sessions().originate(request))
                 .await
                 .unwrap_err()

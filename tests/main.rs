@@ -6,6 +6,8 @@ mod api_calls;
 mod api_events;
 mod api_execute;
 mod api_jobs;
+mod api_malformed;
+mod api_nodes;
 mod api_originate;
 mod api_request_id;
 mod api_sessions;

@@ -12,8 +12,9 @@ use super::Deadlines;
 use crate::domain::Deadline;
 
 const HEADER: &str = "grpc-timeout";
-/// The answer has to be on its way before the client's own timer fires, or its details are lost.
-const MARGIN: Duration = Duration::from_millis(50);
+/// The answer has to be there before the client's own timer fires, or its details are lost; also
+/// where either of the two is busy.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// What the client asked for; put into the request's extensions by the server.
 #[derive(Debug, Clone, Copy)]
