@@ -286,7 +286,7 @@ impl Feed {
         Ok(response.message.unwrap())
     }
 
-    /// All events up to and with the first one that is wanted, and what came with it.
+    /// All events up to and with the first one that is wanted.
     pub(crate) async fn events_until(
         &mut self,
         is_wanted: impl Fn(&pb::Event) -> bool,
@@ -294,9 +294,12 @@ impl Feed {
         let mut events = Vec::new();
         loop {
             if let subscribe_response::Message::Events(batch) = self.next().await.unwrap() {
-                events.extend(batch.events);
-                if events.iter().any(&is_wanted) {
-                    return events;
+                for event in batch.events {
+                    let is_last = is_wanted(&event);
+                    events.push(event);
+                    if is_last {
+                        return events;
+                    }
                 }
             }
         }
