@@ -33,7 +33,7 @@ async fn a_calls_life_is_told_in_its_order() {
         let mut feed = Feed::from_now(&gateway).await;
         let id = answered(&gateway).await.session_id;
         hang_up(&gateway, &id).await;
-        let events = feed.to_the_end(&id).await;
+        let events = feed.until_end_of(&id).await;
         let wanted = [
             "CHANNEL_CREATE",
             "CHANNEL_ANSWER",
@@ -168,15 +168,15 @@ async fn the_headers_are_those_that_are_selected() {
         let mut some = Feed::begin(&gateway, selecting(some)).await.unwrap();
         hang_up(&gateway, &id).await;
         assert!(
-            all.to_the_end(&id)
+            all.until_end_of(&id)
                 .await
                 .iter()
                 .all(|event| event.headers.len() > 10)
         );
-        for event in none.to_the_end(&id).await {
+        for event in none.until_end_of(&id).await {
             assert!(event.headers.is_empty() && !event.name.is_empty());
         }
-        for event in some.to_the_end(&id).await {
+        for event in some.until_end_of(&id).await {
             let mut names: Vec<_> = event.headers.keys().map(String::as_str).collect();
             names.sort_unstable();
             assert_eq!(names, ["Channel-State", "Unique-ID"]);
@@ -193,16 +193,16 @@ async fn from_any_cursor_a_stream_goes_on_without_hole_or_repeat() {
         let start = feed.cursor.clone();
         let id = answered(&gateway).await.session_id;
         hang_up(&gateway, &id).await;
-        let whole = feed.to_the_end(&id).await;
+        let whole = feed.until_end_of(&id).await;
         let again = Feed::after(&gateway, &start, &[&id])
             .await
-            .to_the_end(&id)
+            .until_end_of(&id)
             .await;
         assert_eq!(identities(&again), identities(&whole));
         for (at, event) in whole.iter().enumerate().take(whole.len() - 1) {
             let rest = Feed::after(&gateway, &event.cursor, &[&id])
                 .await
-                .to_the_end(&id)
+                .until_end_of(&id)
                 .await;
             assert_eq!(identities(&rest), identities(&whole[at + 1..]));
         }
@@ -217,7 +217,7 @@ async fn from_any_cursor_a_stream_goes_on_without_hole_or_repeat() {
         let earliest = Feed::begin(&gateway, request)
             .await
             .unwrap()
-            .to_the_end(&id)
+            .until_end_of(&id)
             .await;
         assert_eq!(identities(&earliest), identities(&whole));
         gateway
@@ -248,7 +248,7 @@ async fn state_and_its_cursor_leave_no_hole_and_repeat_nothing() {
         .await
         .unwrap()
         .into_inner();
-        let whole = feed.to_the_end(&id).await;
+        let whole = feed.until_end_of(&id).await;
         let all = identities(&whole);
         for cursor in [
             &placed.cursor,
@@ -258,7 +258,7 @@ async fn state_and_its_cursor_leave_no_hole_and_repeat_nothing() {
         ] {
             let rest = Feed::after(&gateway, cursor, &[&id])
                 .await
-                .to_the_end(&id)
+                .until_end_of(&id)
                 .await;
             let rest = identities(&rest);
             assert_eq!(rest, all[all.len() - rest.len()..], "a hole or a repeat");

@@ -130,7 +130,6 @@ async fn each_kind_of_output_is_told_apart() {
 #[tokio::test]
 async fn a_command_that_prints_nothing_succeeds_without_a_reply() {
     on_each(async |gateway| {
-        // `msleep` prints +OK; `expand` of nothing but a variable that is not set prints nothing.
         let job = run(&gateway, "global_getvar", &format!("sg_{}", tag())).await;
         assert_eq!(job.state(), JobState::Succeeded);
         assert_eq!(result(&job).kind(), JobOutputKind::NoReply, "{job:?}");

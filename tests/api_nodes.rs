@@ -8,7 +8,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::client::*;
-use crate::gateway::{Gateway, code_and_reason, metadata, on_each, within};
+use crate::gateway::{Gateway, code_and_reason, connect, metadata, on_each, on_freeswitch, within};
 
 const SERVICES: [&str; 5] = [
     "switchgate.v1.CallService",
@@ -35,7 +35,8 @@ async fn run_api(
 
 #[tokio::test]
 async fn a_node_in_service_shows_itself() {
-    on_each(async |gateway| {
+    // Not on the simulator yet: `version short` is the long one.
+    on_freeswitch(async |gateway| {
         let response = within(gateway.nodes().list_nodes(pb::ListNodesRequest::default())).await;
         let page = response.unwrap().into_inner();
         assert_eq!((page.nodes.len(), page.total_size), (1, 1));
@@ -141,7 +142,7 @@ async fn check(
 #[tokio::test]
 async fn health_is_told_for_each_service() {
     let mut gateway = Gateway::over_sim().await;
-    let mut client = HealthClient::new(gateway.channel.clone());
+    let mut client = HealthClient::new(connect(gateway.address).await);
     for service in SERVICES.into_iter().chain([""]) {
         let mut watch = within(client.watch(HealthCheckRequest {
             service: service.to_owned(),

@@ -390,7 +390,7 @@ async fn variables_with_hostile_characters_arrive_as_they_are() {
         ("sg_dollar", "$5 $x 100% %41 %{y}"),
         ("sg_unicode", "grüße 日本 🎉"),
         ("sg_equals", "a=b==c"),
-        ("sg_amp", "&park() ${".strip_suffix("${").unwrap()),
+        ("sg_amp", "&park() "),
     ]);
     on_each(async |gateway| {
         let request = pb::OriginateRequest {
@@ -411,7 +411,7 @@ async fn variables_with_hostile_characters_arrive_as_they_are() {
 async fn the_called_party_sees_the_caller_id() {
     on_each(async |gateway| {
         let request = pb::OriginateRequest {
-            caller_id_name: "Zoë, \"the\" one's".replace('"', "").to_owned(),
+            caller_id_name: "Zoë, the one's".to_owned(),
             caller_id_number: "+4930123456".to_owned(),
             ..to(ANSWERS)
         };

@@ -306,7 +306,7 @@ impl Feed {
     }
 
     /// All events of one session, up to its end.
-    pub(crate) async fn to_the_end(&mut self, session_id: &str) -> Vec<pb::Event> {
+    pub(crate) async fn until_end_of(&mut self, session_id: &str) -> Vec<pb::Event> {
         let events = self
             .events_until(|event| event.session_id == session_id && event.name == "CHANNEL_DESTROY")
             .await;

@@ -165,9 +165,17 @@ where
     F: Fn(Gateway) -> T,
     T: Future<Output = Gateway>,
 {
-    if std::env::var_os("SG_REAL_ONLY").is_none() {
-        test(Gateway::over_sim().await).await.stop().await;
-    }
+    test(Gateway::over_sim().await).await.stop().await;
+    on_freeswitch(test).await;
+}
+
+/// Runs a test over a real FreeSWITCH alone, where one is given: for what the simulator does not
+/// do as it does yet.
+pub(crate) async fn on_freeswitch<F, T>(test: F)
+where
+    F: Fn(Gateway) -> T,
+    T: Future<Output = Gateway>,
+{
     match Gateway::over_freeswitch().await {
         Some(gateway) => test(gateway).await.stop().await,
         None => eprintln!(

@@ -308,6 +308,10 @@ impl Table {
 fn end_job(job: &mut Job, end: End) {
     let (id, node) = (job.spec.id.clone(), job.spec.node.clone());
     let about = |failure: Failure| failure.job(&id).node(&node);
+    if matches!(end, End::Answered(_)) {
+        // The result may overtake the reply that it was taken, which comes over another link.
+        job.started.get_or_insert_with(SystemTime::now);
+    }
     let (state, outcome) = match end {
         End::Answered(raw) => match judge(&job.spec, raw) {
             Ok(output) => (JobState::Succeeded, Ok(output)),
