@@ -10,7 +10,7 @@ use crate::tracker::{Session, Sighting, Watch};
 
 /// A command whose reply was lost with its link may still have worked: so long is waited for its
 /// effect, which would come over the event link.
-const AFTERMATH: Duration = Duration::from_millis(500);
+pub(super) const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// A wait for an effect: what was seen, or why it will never be.
 pub(super) type EffectWatch<T> = Watch<Result<T, Failure>>;

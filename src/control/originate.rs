@@ -7,8 +7,10 @@ use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::effect::AFTERMATH;
 use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
+use crate::esl::Outcome;
 use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::{Node, Selector};
 use crate::jobs::JobSpec;
@@ -158,6 +160,10 @@ impl Control {
             () = tokio::time::sleep_until(deadline.instant()) => Err(out_of_time(request.detach)),
             () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
         };
+        let result = match result {
+            Ok(seen) if is_race(request) => Ok(self.winner(&job, seen).await),
+            result => result,
+        };
         // Without a caller, or past its deadline, the guard ends the call; with any other answer
         // the caller knows how things stand.
         guard.armed &= matches!(&result, Err(failure)
@@ -190,14 +196,29 @@ impl Control {
         })
     }
 
-    /// Why the call did not come about. Of one that did, the leg's own events tell.
+    /// Why the call did not come about. Of one that did, the leg's own events tell, which come
+    /// before the result or never.
     async fn job_failure(&self, job: &JobId) -> Failure {
-        match self.jobs.ended(job).await {
-            Ok(job) => match &job.outcome {
-                Some(Err(failure)) => failure.clone(),
-                _ => std::future::pending().await,
-            },
-            Err(failure) => failure,
+        match self.jobs.ended(job).await.map(|job| job.outcome.clone()) {
+            Ok(Some(Err(failure))) | Err(failure) => failure,
+            Ok(_) => {
+                tokio::time::sleep(AFTERMATH).await;
+                let message = "the call came about, but its events were lost; look at the session";
+                Failure::new(Reason::OutcomeUnknown, message)
+            }
+        }
+    }
+
+    /// Of legs that are answered at the same moment FreeSWITCH keeps one; the result names it.
+    async fn winner(&self, job: &JobId, seen: Seen) -> Seen {
+        let ended = Deadline::after(AFTERMATH).bound(self.jobs.ended(job)).await;
+        let Some(Ok(job)) = ended else { return seen };
+        match &job.outcome {
+            Some(Ok(output)) => winner_of(&output.meaning)
+                .filter(|winner| *winner != seen.session.id)
+                .and_then(|winner| self.look(&winner).ok())
+                .unwrap_or(seen),
+            _ => seen,
         }
     }
 
@@ -228,6 +249,21 @@ impl Drop for CancelOnDrop<'_> {
             // A job that has ended needs no cancellation.
             let _ = self.control.jobs.cancel(self.job, ABANDONED);
         }
+    }
+}
+
+/// Whether the first answer that is seen may be that of a leg that loses.
+fn is_race(request: &Originate) -> bool {
+    request.strategy == LegStrategy::Forked
+        && request.endpoints.len() > 1
+        && request.wait == OriginateWait::Answered
+}
+
+/// `+OK` and the id of the leg.
+fn winner_of(result: &Outcome) -> Option<SessionId> {
+    match result {
+        Outcome::Ok(text) => text.trim().parse().ok(),
+        _ => None,
     }
 }
 
@@ -371,6 +407,13 @@ mod tests {
         assert!(goes_on(LegStrategy::Failover, 2));
         assert!(!goes_on(LegStrategy::Failover, 1));
         assert!(!goes_on(LegStrategy::Forked, 2));
+    }
+
+    #[test]
+    fn the_result_names_the_leg_that_won() {
+        let winner = |result: &[u8]| winner_of(&Outcome::parse(result));
+        assert_eq!(winner(b"+OK x-1\n"), "x-1".parse().ok());
+        assert_eq!(winner(b"-ERR NO_ANSWER\n"), None);
     }
 
     #[test]
