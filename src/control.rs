@@ -2,22 +2,35 @@
 
 mod applications;
 mod bridge;
+mod dtmf;
 mod effect;
 mod execute;
 mod jobs;
 mod legs;
+mod media;
 mod once;
 mod originate;
+mod playback;
+mod recording;
+mod schedule;
+mod signalling;
+mod transfer;
 mod variables;
+mod verb;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use bridge::Peer;
+pub use dtmf::{Collect, Collected};
 pub use execute::{Execute, ExecuteWait, Executed};
 pub use jobs::JobRequest;
+pub use media::MuteDirection;
 pub use once::{Once, OnceConfig};
 pub use originate::{Originate, OriginateWait, Originated};
+pub use playback::{Legs, Playback, Seek};
+pub use recording::Recording;
+pub use transfer::Extension;
 
 use crate::domain::{Failure, Reason, SessionId};
 use crate::esl::{Command, Outcome, Reply};

@@ -12,6 +12,7 @@ mod node_service;
 mod page;
 mod server;
 mod session_service;
+mod session_verbs;
 mod status;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::pb::{self, bridge_request, originate_request};
 use crate::tracker::Session;
 
 /// Fields that filters of ListSessions know.
-const FIELDS: &[&str] = &[
+pub(super) const FIELDS: &[&str] = &[
     "state",
     "call_state",
     "node_id",
@@ -311,6 +311,198 @@ impl SessionService for Services {
         };
         respond(answer.await)
     }
+
+    async fn pre_answer(
+        &self,
+        request: Request<pb::PreAnswerRequest>,
+    ) -> Answer<pb::PreAnswerResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.pre_answer_leg(request, deadline).await)
+    }
+
+    async fn ring_ready(
+        &self,
+        request: Request<pb::RingReadyRequest>,
+    ) -> Answer<pb::RingReadyResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.ring_leg(request, deadline).await)
+    }
+
+    async fn respond(&self, request: Request<pb::RespondRequest>) -> Answer<pb::RespondResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.respond_to(request, deadline).await)
+    }
+
+    async fn deflect(&self, request: Request<pb::DeflectRequest>) -> Answer<pb::DeflectResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.deflect_leg(request, deadline).await)
+    }
+
+    async fn hangup_many(
+        &self,
+        request: Request<pb::HangupManyRequest>,
+    ) -> Answer<pb::HangupManyResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.hang_up_many(request, deadline).await)
+    }
+
+    async fn schedule_hangup(
+        &self,
+        request: Request<pb::ScheduleHangupRequest>,
+    ) -> Answer<pb::ScheduleHangupResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.hang_up_later(request, deadline).await)
+    }
+
+    async fn clear_tasks(
+        &self,
+        request: Request<pb::ClearTasksRequest>,
+    ) -> Answer<pb::ClearTasksResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.clear(request, deadline).await)
+    }
+
+    async fn hold(&self, request: Request<pb::HoldRequest>) -> Answer<pb::HoldResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.hold_leg(request, deadline).await)
+    }
+
+    async fn unhold(&self, request: Request<pb::UnholdRequest>) -> Answer<pb::UnholdResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.unhold_leg(request, deadline).await)
+    }
+
+    async fn mute(&self, request: Request<pb::MuteRequest>) -> Answer<pb::MuteResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.mute_leg(request, deadline).await)
+    }
+
+    async fn unmute(&self, request: Request<pb::UnmuteRequest>) -> Answer<pb::UnmuteResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.unmute_leg(request, deadline).await)
+    }
+
+    async fn playback(
+        &self,
+        request: Request<pb::PlaybackRequest>,
+    ) -> Answer<pb::PlaybackResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.play(request, deadline).await)
+    }
+
+    async fn stop_playback(
+        &self,
+        request: Request<pb::StopPlaybackRequest>,
+    ) -> Answer<pb::StopPlaybackResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.stop_playing(request, deadline).await)
+    }
+
+    async fn seek_playback(
+        &self,
+        request: Request<pb::SeekPlaybackRequest>,
+    ) -> Answer<pb::SeekPlaybackResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.seek(request, deadline).await)
+    }
+
+    async fn speak(&self, request: Request<pb::SpeakRequest>) -> Answer<pb::SpeakResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.speak_to(request, deadline).await)
+    }
+
+    async fn broadcast(
+        &self,
+        request: Request<pb::BroadcastRequest>,
+    ) -> Answer<pb::BroadcastResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.broadcast_to(request, deadline).await)
+    }
+
+    async fn start_recording(
+        &self,
+        request: Request<pb::StartRecordingRequest>,
+    ) -> Answer<pb::StartRecordingResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.record(request, deadline).await)
+    }
+
+    async fn stop_recording(
+        &self,
+        request: Request<pb::StopRecordingRequest>,
+    ) -> Answer<pb::StopRecordingResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.stop_record(request, deadline).await)
+    }
+
+    async fn mask_recording(
+        &self,
+        request: Request<pb::MaskRecordingRequest>,
+    ) -> Answer<pb::MaskRecordingResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.mask_record(request, deadline).await)
+    }
+
+    async fn unmask_recording(
+        &self,
+        request: Request<pb::UnmaskRecordingRequest>,
+    ) -> Answer<pb::UnmaskRecordingResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.unmask_record(request, deadline).await)
+    }
+
+    async fn send_dtmf(
+        &self,
+        request: Request<pb::SendDtmfRequest>,
+    ) -> Answer<pb::SendDtmfResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.send_digits(request, deadline).await)
+    }
+
+    async fn schedule_dtmf(
+        &self,
+        request: Request<pb::ScheduleDtmfRequest>,
+    ) -> Answer<pb::ScheduleDtmfResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.send_digits_later(request, deadline).await)
+    }
+
+    async fn collect_digits(
+        &self,
+        request: Request<pb::CollectDigitsRequest>,
+    ) -> Answer<pb::CollectDigitsResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.collect(request, deadline).await)
+    }
+
+    async fn echo(&self, request: Request<pb::EchoRequest>) -> Answer<pb::EchoResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.echo_leg(request, deadline).await)
+    }
+
+    async fn transfer(
+        &self,
+        request: Request<pb::TransferRequest>,
+    ) -> Answer<pb::TransferResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.transfer_leg(request, deadline).await)
+    }
+
+    async fn attended_transfer(
+        &self,
+        request: Request<pb::AttendedTransferRequest>,
+    ) -> Answer<pb::AttendedTransferResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.transfer_attended(request, deadline).await)
+    }
+
+    async fn eavesdrop(
+        &self,
+        request: Request<pb::EavesdropRequest>,
+    ) -> Answer<pb::EavesdropResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.eavesdrop_on(request, deadline).await)
+    }
 }
 
 impl Services {
@@ -427,7 +619,7 @@ pub(super) fn unknown_value(field: &str, value: i32) -> Failure {
     )
 }
 
-fn field_of(session: &Session, field: &str) -> Option<String> {
+pub(super) fn field_of(session: &Session, field: &str) -> Option<String> {
     Some(match field {
         "state" => convert::to_session_state(session.state)
             .as_str_name()

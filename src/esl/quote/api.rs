@@ -1,6 +1,7 @@
 //! Api commands, as `api` and as `bgapi`.
 
-use super::{Unquotable, check_command};
+use super::passes::{Pass, escape};
+use super::{Unquotable, check_command, check_text};
 use crate::domain::{HangupCause, JobId, SessionId, check_wire_text};
 
 /// Longest job id (`uuid_str` of `api_command_struct` in `mod_event_socket.c`).
@@ -32,6 +33,23 @@ impl ApiCommand {
             command: command.to_owned(),
             arguments: arguments.to_owned(),
         })
+    }
+
+    /// Arguments that the api splits at spaces (`switch_separate_string` with a space, as most of
+    /// `mod_commands.c` does): each word arrives with exactly its characters.
+    pub fn words(command: &str, words: &[&str]) -> Result<Self, Unquotable> {
+        let mut line = String::new();
+        for word in words {
+            check_text(word)?;
+            if word.is_empty() {
+                return Err(Unquotable::Empty);
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(&escape(word, Pass::Blank));
+        }
+        Self::new(command, &line)
     }
 
     /// Name of the api.

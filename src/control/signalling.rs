@@ -1,0 +1,151 @@
+//! What an inbound leg is told before it is answered: ringing, early media, a SIP status, another
+//! address.
+
+use std::sync::Arc;
+
+use super::verb::{in_field, is_event};
+use super::{Control, Execute, ExecuteWait, wrong_state};
+use crate::domain::{Deadline, Direction, Failure, SessionId};
+use crate::esl::Outcome;
+use crate::esl::quote::ApiCommand;
+use crate::fleet::Node;
+use crate::tracker::Session;
+
+// === impl Control ===
+
+impl Control {
+    /// `uuid_pre_answer`; proof: CHANNEL_PROGRESS_MEDIA.
+    ///
+    /// # Errors
+    /// SESSION_STATE for an outbound leg.
+    pub async fn pre_answer(
+        &self,
+        id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Failure> {
+        let (session, node) = self.live_session(id)?;
+        if session.has_media() {
+            return Ok(session);
+        }
+        check_inbound(&session)?;
+        let command =
+            ApiCommand::words("uuid_pre_answer", &[id.as_str()]).map_err(in_field("session_id"))?;
+        self.until_seen(&node, &session, &command, deadline, |sight| {
+            sight.session.has_media()
+        })
+        .await
+    }
+
+    /// `uuid_ring_ready`; proof: CHANNEL_PROGRESS.
+    ///
+    /// # Errors
+    /// SESSION_STATE for an outbound leg.
+    pub async fn ring_ready(
+        &self,
+        id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Failure> {
+        let (session, node) = self.live_session(id)?;
+        if session.has_media() || session.times.progress.is_some() {
+            return Ok(session);
+        }
+        check_inbound(&session)?;
+        let command =
+            ApiCommand::words("uuid_ring_ready", &[id.as_str()]).map_err(in_field("session_id"))?;
+        self.until_seen(&node, &session, &command, deadline, |sight| {
+            is_event(sight, "CHANNEL_PROGRESS") || sight.session.has_media()
+        })
+        .await
+    }
+
+    /// `sendmsg` execute `respond`; proof: CHANNEL_EXECUTE_COMPLETE.
+    ///
+    /// # Errors
+    /// SESSION_STATE for a leg that is answered, or outbound.
+    pub async fn respond(
+        &self,
+        id: &SessionId,
+        status: u32,
+        phrase: &str,
+        deadline: Deadline,
+    ) -> Result<Arc<Session>, Failure> {
+        if !(100..700).contains(&status) {
+            return Err(Failure::invalid(
+                "status",
+                format!("{status} is no SIP status; use 100 to 699"),
+            ));
+        }
+        let (session, _) = self.unanswered(id)?;
+        let request = Execute {
+            session: session.id.clone(),
+            application: "respond".to_owned(),
+            arguments: format!("{status} {phrase}").trim_end().to_owned(),
+            loops: 1,
+            wait: ExecuteWait::Completed,
+        };
+        Ok(self.execute(&request, deadline).await?.session)
+    }
+
+    /// `uuid_deflect`; proof: CHANNEL_HANGUP. Gives back what the far end answered, too.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for what is no URI.
+    pub async fn deflect(
+        &self,
+        id: &SessionId,
+        uri: &str,
+        deadline: Deadline,
+    ) -> Result<(Arc<Session>, String), Failure> {
+        let (session, node) = self.live_session(id)?;
+        if !(uri.starts_with("sip:") || uri.starts_with("sips:") || uri.starts_with("tel:"))
+            || uri.contains(' ')
+        {
+            return Err(Failure::invalid(
+                "uri",
+                "is no SIP URI; write sip:USER@HOST",
+            ));
+        }
+        crate::esl::quote::check_text(uri).map_err(in_field("uri"))?;
+        // The api takes what follows the first space as it is (`uuid_deflect` in mod_commands.c).
+        let command =
+            ApiCommand::new("uuid_deflect", &format!("{id} {uri}")).map_err(in_field("uri"))?;
+        let mut down = self.watch_effect(&node, id, |sight| {
+            (!sight.session.is_live()).then(|| Arc::clone(sight.session))
+        });
+        let (_, outcome) = self
+            .until_replied(&node, &session, &command, deadline)
+            .await?;
+        let answer = match outcome {
+            Outcome::Ok(answer) => answer,
+            _ => String::new(),
+        };
+        match deadline.bound(down.seen()).await {
+            Some(Ok(session)) => Ok((session?, answer)),
+            // Not every far end lets go: the answer says why.
+            _ => Err(
+                wrong_state(&session, "was asked to go elsewhere, but stayed")
+                    .with("answer", answer)
+                    .with("command_sent", true),
+            ),
+        }
+    }
+
+    fn unanswered(&self, id: &SessionId) -> Result<(Arc<Session>, Arc<Node>), Failure> {
+        let (session, node) = self.live_session(id)?;
+        check_inbound(&session)?;
+        if session.answered {
+            return Err(wrong_state(&session, "is answered already"));
+        }
+        Ok((session, node))
+    }
+}
+
+fn check_inbound(session: &Session) -> Result<(), Failure> {
+    match session.direction {
+        Some(Direction::Outbound) => Err(wrong_state(
+            session,
+            "is outbound: its far end decides this",
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,319 @@
+//! What a leg hears, says and records.
+
+use super::super::Services;
+use super::super::convert::{id, optional_duration, to_session};
+use super::super::session_service::unknown_value;
+use super::{legs, session_id};
+use crate::control::{MuteDirection, Playback, Recording, Seek};
+use crate::domain::{Deadline, Failure, SessionId};
+use crate::pb::{self, seek_playback_request};
+
+// === impl Services ===
+
+impl Services {
+    pub(in crate::grpc) async fn hold_leg(
+        &self,
+        request: pb::HoldRequest,
+        deadline: Deadline,
+    ) -> Result<pb::HoldResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("Hold", id.clone()));
+        let action = async move { control.hold(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::HoldResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn unhold_leg(
+        &self,
+        request: pb::UnholdRequest,
+        deadline: Deadline,
+    ) -> Result<pb::UnholdResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("Unhold", id.clone()));
+        let action = async move { control.unhold(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::UnholdResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn unmute_leg(
+        &self,
+        request: pb::UnmuteRequest,
+        deadline: Deadline,
+    ) -> Result<pb::UnmuteResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("Unmute", id.clone()));
+        let action = async move { control.unmute(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::UnmuteResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn echo_leg(
+        &self,
+        request: pb::EchoRequest,
+        deadline: Deadline,
+    ) -> Result<pb::EchoResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("Echo", id.clone()));
+        let action = async move { control.echo(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::EchoResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn mute_leg(
+        &self,
+        request: pb::MuteRequest,
+        deadline: Deadline,
+    ) -> Result<pb::MuteResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let direction = match pb::MuteDirection::try_from(request.direction) {
+            Ok(pb::MuteDirection::Unspecified | pb::MuteDirection::Read) => MuteDirection::Read,
+            Ok(pb::MuteDirection::Write) => MuteDirection::Write,
+            Ok(pb::MuteDirection::Both) => MuteDirection::Both,
+            Err(_) => return Err(unknown_value("direction", request.direction)),
+        };
+        let noise = request.noise_level;
+        let (control, identity) = (self.control.clone(), ("Mute", id.clone(), direction, noise));
+        let action = async move { control.mute(&id, direction, noise, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::MuteResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn play(
+        &self,
+        request: pb::PlaybackRequest,
+        deadline: Deadline,
+    ) -> Result<pb::PlaybackResponse, Failure> {
+        let playback = Playback {
+            session: session_id(&request.session_id)?,
+            files: request.files,
+            start_offset: request.start_offset_samples,
+            endless: request.endless,
+            legs: legs(request.leg)?,
+            variables: request.variables.into_iter().collect(),
+            to_end: to_end(request.wait_for)?,
+        };
+        let (control, identity) = (self.control.clone(), ("Playback", playback.clone()));
+        let action = async move { control.play(&playback, deadline).await };
+        let played = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::PlaybackResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&played.session)),
+            response: played.response,
+        })
+    }
+
+    pub(in crate::grpc) async fn stop_playing(
+        &self,
+        request: pb::StopPlaybackRequest,
+        deadline: Deadline,
+    ) -> Result<pb::StopPlaybackResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let all = request.all;
+        let (control, identity) = (self.control.clone(), ("StopPlayback", id.clone(), all));
+        let action = async move { control.stop_playback(&id, all, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::StopPlaybackResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn seek(
+        &self,
+        request: pb::SeekPlaybackRequest,
+        deadline: Deadline,
+    ) -> Result<pb::SeekPlaybackResponse, Failure> {
+        use seek_playback_request::Action;
+        let id = session_id(&request.session_id)?;
+        let seek = match request.action {
+            Some(Action::RelativeSamples(samples)) => Seek::Relative(samples),
+            Some(Action::AbsoluteSamples(sample)) => Seek::Absolute(sample),
+            Some(Action::TogglePause(true)) => Seek::TogglePause,
+            Some(Action::Restart(true)) => Seek::Restart,
+            Some(Action::TogglePause(false) | Action::Restart(false)) | None => {
+                return Err(Failure::invalid(
+                    "action",
+                    "is missing; set relative_samples, absolute_samples, toggle_pause or restart",
+                ));
+            }
+        };
+        let (control, identity) = (self.control.clone(), ("SeekPlayback", id.clone(), seek));
+        let action = async move { control.seek_playback(&id, seek, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::SeekPlaybackResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn speak_to(
+        &self,
+        request: pb::SpeakRequest,
+        deadline: Deadline,
+    ) -> Result<pb::SpeakResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let to_end = to_end(request.wait_for)?;
+        let words = [request.engine, request.voice, request.text];
+        let (control, identity) = (
+            self.control.clone(),
+            ("Speak", id.clone(), words.clone(), to_end),
+        );
+        let action = async move {
+            let [engine, voice, text] = &words;
+            control
+                .speak(&id, [engine, voice, text], to_end, deadline)
+                .await
+        };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::SpeakResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn broadcast_to(
+        &self,
+        request: pb::BroadcastRequest,
+        deadline: Deadline,
+    ) -> Result<pb::BroadcastResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let legs = legs(request.leg)?;
+        let words = [request.application, request.arguments];
+        let (control, identity) = (
+            self.control.clone(),
+            ("Broadcast", id.clone(), words.clone(), legs),
+        );
+        let action = async move {
+            let [application, arguments] = &words;
+            control
+                .broadcast(&id, [application, arguments], legs, deadline)
+                .await
+        };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::BroadcastResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn eavesdrop_on(
+        &self,
+        request: pb::EavesdropRequest,
+        deadline: Deadline,
+    ) -> Result<pb::EavesdropResponse, Failure> {
+        let session = session_id(&request.session_id)?;
+        let target: SessionId = id(&request.target_session_id, "target_session_id")?;
+        let (control, identity) = (
+            self.control.clone(),
+            ("Eavesdrop", session.clone(), target.clone()),
+        );
+        let action = async move { control.eavesdrop(&session, &target, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::EavesdropResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn record(
+        &self,
+        request: pb::StartRecordingRequest,
+        deadline: Deadline,
+    ) -> Result<pb::StartRecordingResponse, Failure> {
+        let recording = Recording {
+            session: session_id(&request.session_id)?,
+            path: request.path,
+            limit: optional_duration(request.limit, "limit")?,
+            sample_rate: request.sample_rate,
+            stereo: request.stereo,
+            read_only: request.read_only,
+        };
+        let (control, identity) = (self.control.clone(), ("StartRecording", recording.clone()));
+        let action = async move { control.start_recording(&recording, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::StartRecordingResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn stop_record(
+        &self,
+        request: pb::StopRecordingRequest,
+        deadline: Deadline,
+    ) -> Result<pb::StopRecordingResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let path = request.path;
+        let (control, identity) = (
+            self.control.clone(),
+            ("StopRecording", id.clone(), path.clone()),
+        );
+        let action = async move { control.stop_recording(&id, &path, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::StopRecordingResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn mask_record(
+        &self,
+        request: pb::MaskRecordingRequest,
+        deadline: Deadline,
+    ) -> Result<pb::MaskRecordingResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let path = request.path;
+        let (control, identity) = (
+            self.control.clone(),
+            ("MaskRecording", id.clone(), path.clone()),
+        );
+        let action = async move { control.mask_recording(&id, &path, true, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::MaskRecordingResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn unmask_record(
+        &self,
+        request: pb::UnmaskRecordingRequest,
+        deadline: Deadline,
+    ) -> Result<pb::UnmaskRecordingResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let path = request.path;
+        let (control, identity) = (
+            self.control.clone(),
+            ("UnmaskRecording", id.clone(), path.clone()),
+        );
+        let action = async move { control.mask_recording(&id, &path, false, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::UnmaskRecordingResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+}
+
+fn to_end(wait_for: i32) -> Result<bool, Failure> {
+    match pb::PlaybackWait::try_from(wait_for) {
+        Ok(pb::PlaybackWait::Unspecified | pb::PlaybackWait::Started) => Ok(false),
+        Ok(pb::PlaybackWait::Completed) => Ok(true),
+        Err(_) => Err(unknown_value("wait_for", wait_for)),
+    }
+}

@@ -1,0 +1,275 @@
+//! Signalling, digits, transfers and what is scheduled.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::super::Services;
+use super::super::convert::{cause, optional_duration, to_session};
+use super::super::filter::ListFilter;
+use super::super::session_service::{FIELDS, field_of, unknown_value};
+use super::{delay, session_id};
+use crate::control::{Collect, Extension, Legs};
+use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
+use crate::pb;
+
+/// How long to wait for the first digit where the client does not say.
+const DIGITS_TIMEOUT: Duration = Duration::from_secs(5);
+
+// === impl Services ===
+
+impl Services {
+    pub(in crate::grpc) async fn pre_answer_leg(
+        &self,
+        request: pb::PreAnswerRequest,
+        deadline: Deadline,
+    ) -> Result<pb::PreAnswerResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("PreAnswer", id.clone()));
+        let action = async move { control.pre_answer(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::PreAnswerResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn ring_leg(
+        &self,
+        request: pb::RingReadyRequest,
+        deadline: Deadline,
+    ) -> Result<pb::RingReadyResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("RingReady", id.clone()));
+        let action = async move { control.ring_ready(&id, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::RingReadyResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn respond_to(
+        &self,
+        request: pb::RespondRequest,
+        deadline: Deadline,
+    ) -> Result<pb::RespondResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (status, phrase) = (request.status, request.reason);
+        let (control, identity) = (
+            self.control.clone(),
+            ("Respond", id.clone(), status, phrase.clone()),
+        );
+        let action = async move { control.respond(&id, status, &phrase, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::RespondResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn deflect_leg(
+        &self,
+        request: pb::DeflectRequest,
+        deadline: Deadline,
+    ) -> Result<pb::DeflectResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let uri = request.uri;
+        let (control, identity) = (self.control.clone(), ("Deflect", id.clone(), uri.clone()));
+        let action = async move { control.deflect(&id, &uri, deadline).await };
+        let (session, answer) = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::DeflectResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+            answer,
+        })
+    }
+
+    pub(in crate::grpc) async fn hang_up_many(
+        &self,
+        request: pb::HangupManyRequest,
+        deadline: Deadline,
+    ) -> Result<pb::HangupManyResponse, Failure> {
+        let filter = ListFilter::parse(&request.filter, FIELDS)?;
+        if request.filter.trim().is_empty() {
+            return Err(Failure::invalid(
+                "filter",
+                "is empty, which would hang up everything; say what, such as node_id = \"a\"",
+            ));
+        }
+        let cause = cause(request.cause, HangupCause::NormalClearing)?;
+        let (control, identity) = (self.control.clone(), ("HangupMany", request.filter, cause));
+        let action = async move {
+            let mut sessions = control.tracker.sessions();
+            sessions.retain(|session| {
+                session.is_live() && filter.fits(|field| field_of(session, field))
+            });
+            let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+            let ends = join_all(ids.iter().map(|id| control.hangup(id, cause, deadline))).await;
+            // One that ended by itself meanwhile is down too.
+            match ends
+                .into_iter()
+                .filter_map(Result::err)
+                .find(|failure| failure.reason() != Reason::SessionEnded)
+            {
+                Some(failure) => Err(failure),
+                None => Ok(ids),
+            }
+        };
+        let ids = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::HangupManyResponse {
+            session_ids: ids.iter().map(ToString::to_string).collect(),
+        })
+    }
+
+    pub(in crate::grpc) async fn hang_up_later(
+        &self,
+        request: pb::ScheduleHangupRequest,
+        deadline: Deadline,
+    ) -> Result<pb::ScheduleHangupResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let delay = delay(request.delay)?;
+        let cause = cause(request.cause, HangupCause::AllottedTimeout)?;
+        let (control, identity) = (
+            self.control.clone(),
+            ("ScheduleHangup", id.clone(), delay, cause),
+        );
+        let action = async move { control.schedule_hangup(&id, delay, cause, deadline).await };
+        self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::ScheduleHangupResponse {})
+    }
+
+    pub(in crate::grpc) async fn clear(
+        &self,
+        request: pb::ClearTasksRequest,
+        deadline: Deadline,
+    ) -> Result<pb::ClearTasksResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let (control, identity) = (self.control.clone(), ("ClearTasks", id.clone()));
+        let action = async move { control.clear_tasks(&id, deadline).await };
+        let deleted = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::ClearTasksResponse { deleted })
+    }
+
+    pub(in crate::grpc) async fn send_digits(
+        &self,
+        request: pb::SendDtmfRequest,
+        deadline: Deadline,
+    ) -> Result<pb::SendDtmfResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let tone = optional_duration(request.tone_duration, "tone_duration")?;
+        let digits = request.digits;
+        let (control, identity) = (
+            self.control.clone(),
+            ("SendDtmf", id.clone(), digits.clone(), tone),
+        );
+        let action = async move { control.send_dtmf(&id, &digits, tone, deadline).await };
+        self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::SendDtmfResponse {})
+    }
+
+    pub(in crate::grpc) async fn send_digits_later(
+        &self,
+        request: pb::ScheduleDtmfRequest,
+        deadline: Deadline,
+    ) -> Result<pb::ScheduleDtmfResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let tone = optional_duration(request.tone_duration, "tone_duration")?;
+        let delay = delay(request.delay)?;
+        let digits = request.digits;
+        let (control, identity) = (
+            self.control.clone(),
+            ("ScheduleDtmf", id.clone(), digits.clone(), tone, delay),
+        );
+        let action = async move {
+            control
+                .schedule_dtmf(&id, &digits, tone, delay, deadline)
+                .await
+        };
+        self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::ScheduleDtmfResponse {})
+    }
+
+    pub(in crate::grpc) async fn collect(
+        &self,
+        request: pb::CollectDigitsRequest,
+        deadline: Deadline,
+    ) -> Result<pb::CollectDigitsResponse, Failure> {
+        let timeout = optional_duration(request.timeout, "timeout")?.unwrap_or(DIGITS_TIMEOUT);
+        let collect = Collect {
+            session: session_id(&request.session_id)?,
+            min: request.min_digits,
+            max: request.max_digits,
+            tries: request.tries,
+            timeout,
+            digit_timeout: optional_duration(request.digit_timeout, "digit_timeout")?
+                .unwrap_or(timeout),
+            terminators: request.terminators,
+            prompt: request.prompt,
+            invalid_prompt: request.invalid_prompt,
+            pattern: request.pattern,
+        };
+        let (control, identity) = (self.control.clone(), ("CollectDigits", collect.clone()));
+        let action = async move { control.collect_digits(&collect, deadline).await };
+        let collected = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::CollectDigitsResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&collected.session)),
+            digits: collected.digits,
+            matched: collected.is_match,
+            terminator: collected.terminator,
+        })
+    }
+
+    pub(in crate::grpc) async fn transfer_leg(
+        &self,
+        request: pb::TransferRequest,
+        deadline: Deadline,
+    ) -> Result<pb::TransferResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let legs = match pb::TransferLeg::try_from(request.leg) {
+            Ok(pb::TransferLeg::Unspecified | pb::TransferLeg::Self_) => Legs::Own,
+            Ok(pb::TransferLeg::Peer) => Legs::Peer,
+            Ok(pb::TransferLeg::Both) => Legs::Both,
+            Err(_) => return Err(unknown_value("leg", request.leg)),
+        };
+        let target = request
+            .extension
+            .ok_or_else(|| Failure::invalid("extension", "is missing"))?;
+        let extension = Extension {
+            number: target.number,
+            dialplan: target.dialplan,
+            context: target.context,
+        };
+        let (control, identity) = (
+            self.control.clone(),
+            ("Transfer", id.clone(), legs, extension.clone()),
+        );
+        let action = async move { control.transfer(&id, &extension, legs, deadline).await };
+        let session = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::TransferResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+        })
+    }
+
+    pub(in crate::grpc) async fn transfer_attended(
+        &self,
+        request: pb::AttendedTransferRequest,
+        deadline: Deadline,
+    ) -> Result<pb::AttendedTransferResponse, Failure> {
+        let id = session_id(&request.session_id)?;
+        let endpoint = request.endpoint;
+        let (control, identity) = (
+            self.control.clone(),
+            ("AttendedTransfer", id.clone(), endpoint.clone()),
+        );
+        let action = async move { control.attended_transfer(&id, &endpoint, deadline).await };
+        let (session, peer) = self.once(&request.request_id, &identity, action).await?;
+        Ok(pb::AttendedTransferResponse {
+            cursor: self.cursor(),
+            session: Some(to_session(&session)),
+            peer: Some(to_session(&peer)),
+        })
+    }
+}
