@@ -132,21 +132,49 @@ impl Control {
             .await?;
         let ticket = ticket.to_string();
         let header = format!("variable_{variable}");
+        let rejected_header = format!("{header}_invalid");
+        let mut last_digit = String::new();
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
-            let is_over = is_event(sight, "CHANNEL_EXECUTE_COMPLETE")
-                && event.headers().raw("Application-UUID") == Some(ticket.as_bytes());
             let text = |name: &str| {
                 event
                     .filled(name)
                     .map(|text| text.into_owned())
                     .unwrap_or_default()
             };
-            is_over.then(|| Collected {
+            if is_event(sight, "DTMF") {
+                last_digit = text("DTMF-Digit");
+                return None;
+            }
+            if event.headers().raw("Application-UUID") != Some(ticket.as_bytes()) {
+                return None;
+            }
+            if is_event(sight, "CHANNEL_EXECUTE") {
+                last_digit.clear();
+            }
+            if !is_event(sight, "CHANNEL_EXECUTE_COMPLETE") {
+                return None;
+            }
+            // `read_result` is about the number of digits only: `success` for what the pattern
+            // refuses, `timeout` for a match shorter than the most (`switch_play_and_get_digits`
+            // and `switch_ivr_read` in `switch_ivr_play_say.c`).
+            let is_enough = text("variable_read_result") != "failure";
+            let taken = text(&header);
+            let is_match = is_enough && !taken.is_empty();
+            let digits = if taken.is_empty() && is_enough {
+                text(&rejected_header)
+            } else {
+                taken
+            };
+            // The variable keeps the terminator of an earlier input.
+            let terminator = Some(text("variable_read_terminator_used"))
+                .filter(|used| *used == last_digit)
+                .unwrap_or_default();
+            Some(Collected {
                 session: Arc::clone(sight.session),
-                digits: text(&header),
-                is_match: text("variable_read_result") == "success",
-                terminator: text("variable_read_terminator_used"),
+                digits,
+                is_match,
+                terminator,
             })
         });
         self.effect(

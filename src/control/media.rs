@@ -66,7 +66,7 @@ impl Control {
         .await
     }
 
-    /// `uuid_audio start ... mute`; proof: MEDIA_BUG_START for each direction.
+    /// `uuid_audio start ... mute`; proof: MEDIA_BUG_START, or the reply on a leg that is muted.
     ///
     /// # Errors
     /// SESSION_STATE when it has no media.
@@ -92,12 +92,19 @@ impl Control {
             MuteDirection::Write => &["write"],
             MuteDirection::Both => &["read", "write"],
         };
-        for (at, direction) in directions.iter().enumerate() {
+        // One bug serves both directions, so only the first command on the leg starts it.
+        let mut is_muted = self
+            .has_bug(&node, &session, ["audio", "mute"], deadline)
+            .await?;
+        for direction in directions {
             let words = [id.as_str(), "start", direction, "mute", &level];
             let command =
                 ApiCommand::words("uuid_audio", &words).map_err(in_field("session_id"))?;
-            // One bug serves both directions, so only the first command starts it.
-            session = if at == 0 {
+            session = if is_muted {
+                self.until_replied(&node, &session, &command, deadline)
+                    .await?
+                    .0
+            } else {
                 self.until_seen(&node, &session, &command, deadline, |sight| {
                     is_event(sight, "MEDIA_BUG_START")
                         && sight.event.is_some_and(|event| {
@@ -105,11 +112,8 @@ impl Control {
                         })
                 })
                 .await?
-            } else {
-                self.until_replied(&node, &session, &command, deadline)
-                    .await?
-                    .0
             };
+            is_muted = true;
         }
         Ok(session)
     }

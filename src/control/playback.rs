@@ -15,6 +15,9 @@ use crate::esl::quote::{
 };
 use crate::tracker::Session;
 
+/// Rounds of what is played until it is stopped; FreeSWITCH reads the number with `atoi`.
+const ENDLESS: u32 = i32::MAX.unsigned_abs();
+
 /// Which legs of a bridge are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Legs {
@@ -48,9 +51,9 @@ pub struct Playback {
 /// How to move within what is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Seek {
-    /// By so many samples.
+    /// Forward by so many milliseconds, or back.
     Relative(i32),
-    /// To this sample.
+    /// To so many milliseconds from the beginning.
     Absolute(u32),
     /// Pauses or resumes.
     TogglePause,
@@ -67,7 +70,7 @@ enum Seen {
 // === impl Control ===
 
 impl Control {
-    /// `sendmsg` execute `playback`, or `uuid_broadcast` for the peer; proof: PLAYBACK_START, or
+    /// `sendmsg` execute `playback`, in a loop when it is endless, or `uuid_broadcast` for the peer; proof: PLAYBACK_START, or
     /// CHANNEL_EXECUTE_COMPLETE.
     ///
     /// # Errors
@@ -80,13 +83,12 @@ impl Control {
                 .play_to_peer(request, &session, &target, deadline)
                 .await;
         }
-        let application = if request.endless {
-            "endless_playback"
-        } else {
-            "playback"
-        };
+        let application = "playback";
+        // Nothing but the end of the leg stops `endless_playback`: a break only begins the next
+        // round (`endless_playback_function` in `mod_dptools.c`).
+        let loops = request.endless.then_some(ENDLESS);
         let ticket = Uuid::new_v4();
-        let text = sendmsg_execute(&session.id, application, &target, &ticket, true, None)
+        let text = sendmsg_execute(&session.id, application, &target, &ticket, true, loops)
             .map_err(in_field("files"))?;
         self.check_application(&node, application, "files", deadline)
             .await?;
@@ -207,8 +209,12 @@ impl Control {
     ) -> Result<Arc<Session>, Failure> {
         let (session, node) = self.live_session(id)?;
         let action = match seek {
-            Seek::Relative(samples) => format!("seek:{samples:+}"),
-            Seek::Absolute(sample) => format!("seek:{sample}"),
+            // FreeSWITCH would take +0 for a whole second.
+            Seek::Relative(0) => return Err(Failure::invalid("relative", "is 0")),
+            // Milliseconds, which FreeSWITCH multiplies with the file's rate
+            // (`switch_ivr_process_fh` in `switch_ivr.c`).
+            Seek::Relative(millis) => format!("seek:{millis:+}"),
+            Seek::Absolute(millis) => format!("seek:{millis}"),
             Seek::TogglePause => "pause".to_owned(),
             Seek::Restart => "restart".to_owned(),
         };

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use super::Control;
 use super::verb::{in_field, is_event, whole_seconds};
 use crate::domain::{Deadline, Failure, SessionId};
-use crate::esl::quote::ApiCommand;
+use crate::esl::quote::{ApiCommand, check_text};
 use crate::tracker::{Session, Sighting};
 
 /// What to record, and how.
@@ -52,6 +54,10 @@ impl Control {
             words.push(&variables);
         }
         let command = ApiCommand::words("uuid_record", &words).map_err(in_field("path"))?;
+        let bug = ["session_record", request.path.as_str()];
+        if self.has_bug(&node, &session, bug, deadline).await? {
+            return Ok(session);
+        }
         let path = request.path.clone();
         self.until_seen(&node, &session, &command, deadline, move |sight| {
             is_about(sight, "RECORD_START", &path)
@@ -70,8 +76,12 @@ impl Control {
         deadline: Deadline,
     ) -> Result<Arc<Session>, Failure> {
         let (session, node) = self.live_session(id)?;
-        let which = if path.is_empty() { "all" } else { path };
-        check_path(which)?;
+        let which = if path.is_empty() {
+            "all"
+        } else {
+            check_path(path)?;
+            path
+        };
         let command = ApiCommand::words("uuid_record", &[id.as_str(), "stop", which])
             .map_err(in_field("path"))?;
         let path = path.to_owned();
@@ -125,20 +135,24 @@ fn variables(request: &Recording) -> String {
 }
 
 fn check_path(path: &str) -> Result<(), Failure> {
-    if path.is_empty() || path.starts_with(['{', '[']) {
+    check_text(path).map_err(in_field("path"))?;
+    // FreeSWITCH would put its own folder in front of a relative one, and tell that in its events.
+    if !path.starts_with('/') && !path.contains("://") || path.starts_with(['{', '[']) {
         return Err(Failure::invalid(
             "path",
-            "is empty, or has variables of its own; give a plain path",
+            "is not absolute, or has variables of its own; write /folder/file.wav",
         ));
     }
     Ok(())
 }
 
-/// An empty path stands for any.
+/// An empty path stands for any. `%XX` of a path is not encoded again in an event, so it arrives
+/// decoded (`switch_url_encode_opt` in `switch_utils.c`).
 fn is_about(sight: &Sighting<'_>, name: &str, path: &str) -> bool {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
     is_event(sight, name)
         && sight
             .event
             .and_then(|event| event.text("Record-File-Path"))
-            .is_some_and(|file| path.is_empty() || file == path)
+            .is_some_and(|file| path.is_empty() || file == path || file == decoded)
 }

@@ -48,6 +48,30 @@ impl Control {
         Ok((self.session(&session.id)?, outcome))
     }
 
+    /// Whether a session has a media bug of this function on this target. Starting one that is
+    /// there already succeeds, but gives no event.
+    pub(super) async fn has_bug(
+        &self,
+        node: &Node,
+        session: &Session,
+        [function, target]: [&str; 2],
+        deadline: Deadline,
+    ) -> Result<bool, Failure> {
+        let command = ApiCommand::words("uuid_buglist", &[session.id.as_str()])
+            .map_err(in_field("session_id"))?;
+        let reply = node
+            .send(api(&command), Some(&session.id), deadline)
+            .await?;
+        let answer = reply.answer();
+        let list = String::from_utf8_lossy(&answer);
+        let function = format!("<function>{function}</function>");
+        let target = format!("<target>{target}</target>");
+        // FreeSWITCH escapes nothing here, so the texts are compared as they are.
+        Ok(list
+            .split("<media-bug>")
+            .any(|bug| bug.contains(&function) && bug.contains(&target)))
+    }
+
     /// A live session that has media, and its node.
     pub(super) fn media_session(
         &self,

@@ -141,14 +141,18 @@ impl Services {
         use seek_playback_request::Action;
         let id = session_id(&request.session_id)?;
         let seek = match request.action {
-            Some(Action::RelativeSamples(samples)) => Seek::Relative(samples),
-            Some(Action::AbsoluteSamples(sample)) => Seek::Absolute(sample),
+            Some(Action::Relative(span)) => {
+                Seek::Relative(i32::try_from(millis(&span)).map_err(|_| out_of_range("relative"))?)
+            }
+            Some(Action::Position(span)) => {
+                Seek::Absolute(u32::try_from(millis(&span)).map_err(|_| out_of_range("position"))?)
+            }
             Some(Action::TogglePause(true)) => Seek::TogglePause,
             Some(Action::Restart(true)) => Seek::Restart,
             Some(Action::TogglePause(false) | Action::Restart(false)) | None => {
                 return Err(Failure::invalid(
                     "action",
-                    "is missing; set relative_samples, absolute_samples, toggle_pause or restart",
+                    "is missing; set relative, position, toggle_pause or restart",
                 ));
             }
         };
@@ -308,6 +312,20 @@ impl Services {
             session: Some(to_session(&session)),
         })
     }
+}
+
+/// Milliseconds of a duration, which may be negative.
+fn millis(span: &prost_types::Duration) -> i64 {
+    span.seconds
+        .saturating_mul(1000)
+        .saturating_add(i64::from(span.nanos) / 1_000_000)
+}
+
+fn out_of_range(field: &str) -> Failure {
+    Failure::invalid(
+        field,
+        "is out of range; FreeSWITCH counts in milliseconds, up to 24 days",
+    )
 }
 
 fn to_end(wait_for: i32) -> Result<bool, Failure> {
