@@ -42,6 +42,7 @@ mod midcall;
 mod names;
 mod originate;
 mod outbound;
+mod pattern;
 mod profile;
 mod quoting;
 mod schedule;

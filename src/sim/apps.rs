@@ -68,6 +68,8 @@ pub(super) struct Wait<'a> {
     pub(super) playing: bool,
     /// Whether digits are taken.
     pub(super) digits: bool,
+    /// Whether a digit that has come ends the wait; it is left to be taken.
+    pub(super) until_digit: bool,
 }
 
 // === impl Wait ===
@@ -90,6 +92,7 @@ impl<'a> Wait<'a> {
             messages: true,
             playing: false,
             digits: false,
+            until_digit: false,
         }
     }
 
@@ -121,6 +124,9 @@ impl<'a> Wait<'a> {
                 }
                 if let Some(message) = self.messages.then(|| channel.inbox.pop_front()).flatten() {
                     return Woken::Message(message);
+                }
+                if self.until_digit && !channel.digits.is_empty() {
+                    return Woken::Broken;
                 }
                 let wake = Arc::clone(&channel.wake);
                 if self.playing {
@@ -357,6 +363,9 @@ async fn execute_loop(
     loops: i32,
 ) {
     let mut round = 0;
+    if let Some(channel) = core.world().channels.get_mut(uuid) {
+        channel.stops_loop = false;
+    }
     while round < loops || loops < 0 {
         round += 1;
         if let Some(channel) = core.world().channels.get_mut(uuid) {
@@ -365,8 +374,13 @@ async fn execute_loop(
         }
         let began = Instant::now();
         let went_on = execute(core, uuid, name, argument, id).await;
+        let is_stopped = core
+            .world()
+            .channels
+            .get(uuid)
+            .is_some_and(|channel| channel.stops_loop);
         // An application that ends within half a second is not repeated.
-        if !went_on || began.elapsed() < Duration::from_millis(500) {
+        if !went_on || is_stopped || began.elapsed() < Duration::from_millis(500) {
             break;
         }
     }

@@ -86,6 +86,8 @@ pub(super) enum Target {
 pub(super) struct Play {
     /// When it ends, unless it is paused.
     pub(super) ends: Instant,
+    /// How long it is.
+    pub(super) lasts: std::time::Duration,
     /// Since when it is paused.
     pub(super) paused_at: Option<Instant>,
 }
@@ -168,6 +170,8 @@ pub(super) struct Channel {
     pub(super) play: Option<Play>,
     /// Counts `uuid_break`s; an application that sees it grow ends.
     pub(super) breaks: u64,
+    /// What is executed in a loop ends with this round.
+    pub(super) stops_loop: bool,
     /// Digits received and not yet read.
     pub(super) digits: VecDeque<Digit>,
     /// Recordings and other media bugs: function and target.
@@ -190,6 +194,7 @@ impl Play {
     pub(super) fn held_up(self, span: std::time::Duration) -> Self {
         Self {
             ends: self.ends + span,
+            lasts: self.lasts,
             paused_at: self.paused_at.map(|at| at + span),
         }
     }
@@ -239,6 +244,7 @@ impl Channel {
             inbox: VecDeque::new(),
             play: None,
             breaks: 0,
+            stops_loop: false,
             digits: VecDeque::new(),
             bugs: Vec::new(),
             holds: Vec::new(),

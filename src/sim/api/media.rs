@@ -4,6 +4,7 @@ use super::super::apps::media;
 use super::super::channel::Message;
 use super::super::core::World;
 use super::super::names::EventKind;
+use super::super::quoting;
 
 const NO_CHANNEL: &str = "-ERR No such channel!\n";
 
@@ -18,6 +19,7 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             let channel = world.channels.get_mut(uuid);
             if let Some(channel) = channel {
                 channel.breaks += 1;
+                channel.stops_loop = true;
                 if words.first() == Some(&"all") {
                     channel.inbox.clear();
                 }
@@ -25,26 +27,14 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             }
             "+OK\n".to_owned()
         }
-        "uuid_record" if known => match words.as_slice() {
-            ["start", path, rest @ ..]
-                if media::record(world, uuid, path, rest.first().unwrap_or(&"")) =>
-            {
-                "+OK Success\n".to_owned()
-            }
-            ["stop", path, ..] if media::stop_record(world, uuid, path) => {
-                "+OK Success\n".to_owned()
-            }
-            ["stop", ..] => "-ERR Cannot stop record session!\n".to_owned(),
-            ["mask" | "unmask" | "pause" | "resume", ..] => "+OK Success\n".to_owned(),
-            _ => "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
-                .to_owned(),
-        },
+        "uuid_record" if known => record(world, uuid, rest),
+        "uuid_buglist" => buglist(world, uuid),
         "uuid_audio" if known => audio(world, uuid, &words),
         "uuid_displace" if known => displace(world, uuid, &words),
-        "uuid_fileman" if known => {
-            media::file_manage(world, uuid, rest.trim());
-            "+OK\n".to_owned()
-        }
+        "uuid_fileman" if known => match media::file_manage(world, uuid, rest.trim()) {
+            true => "+OK\n".to_owned(),
+            false => "-ERR No file handle!\n".to_owned(),
+        },
         "uuid_send_dtmf" if known => {
             media::send_digits(world, uuid, rest);
             format!("+OK {uuid} sent DTMF {rest}.\n")
@@ -81,15 +71,60 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
     })
 }
 
+/// `uuid_record <uuid> start|stop|mask|unmask <path> [<limit>] [{<variables>}]`, or `stop all`.
+fn record(world: &mut World, uuid: &str, rest: &str) -> String {
+    let words = quoting::separate(rest, ' ', 4);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let has = |world: &World, path: &str| {
+        let channel = world.channels.get(uuid);
+        channel.is_some_and(|channel| {
+            let mut bugs = channel.bugs.iter();
+            bugs.any(|(kind, target)| *kind == "session_record" && target == path)
+        })
+    };
+    let done = match words.as_slice() {
+        ["start", path, rest @ ..] => media::record(world, uuid, path, rest.first().unwrap_or(&"")),
+        ["stop", path, ..] => media::stop_record(world, uuid, path),
+        ["mask" | "unmask" | "pause" | "resume", path, ..] => has(world, path),
+        _ => {
+            return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
+                .to_owned();
+        }
+    };
+    let what = match words.first() {
+        _ if done => return "+OK Success\n".to_owned(),
+        Some(&"start") => "record",
+        Some(&"stop") => "stop record",
+        Some(&"mask") => "mask recording",
+        Some(&"unmask") => "unmask recording",
+        Some(&"pause") => "pause recording",
+        _ => "resume recording",
+    };
+    format!("-ERR Cannot {what} session!\n")
+}
+
+/// `uuid_buglist <uuid>` (`switch_core_media_bug_enumerate` in `switch_core_media_bug.c`).
+fn buglist(world: &World, uuid: &str) -> String {
+    let Some(channel) = world.channels.get(uuid) else {
+        return String::new();
+    };
+    let bugs = channel.bugs.iter().map(|(function, target)| {
+        format!(
+            " <media-bug>\n  <function>{function}</function>\n  <target>{target}</target>\n  \
+             <thread-locked>0</thread-locked>\n </media-bug>\n"
+        )
+    });
+    format!("<media-bugs>\n{}</media-bugs>\n", bugs.collect::<String>())
+}
+
 /// `uuid_broadcast <uuid> <app>::<argument>|<path> [aleg|bleg|holdb|both]`.
 fn broadcast(world: &mut World, uuid: &str, rest: &str) -> String {
     if !world.channels.contains_key(uuid) {
         return "-ERR No such channel\n".to_owned();
     }
-    let (what, legs) = match rest.rsplit_once(' ') {
-        Some((what, legs)) if ["aleg", "bleg", "both", "holdb"].contains(&legs) => (what, legs),
-        _ => (rest, "aleg"),
-    };
+    let words = quoting::separate(rest, ' ', 3);
+    let word = |index: usize| words.get(index).map(String::as_str);
+    let (what, legs) = (word(0).unwrap_or_default(), word(1).unwrap_or("aleg"));
     let (app, argument) = what.split_once("::").unwrap_or(("playback", what));
     let partner = world
         .channels
@@ -114,7 +149,10 @@ fn audio(world: &mut World, uuid: &str, words: &[&str]) -> String {
         return NO_CHANNEL.to_owned();
     };
     match words {
-        ["start", "read" | "write", what @ ("mute" | "level"), ..] => {
+        // One bug serves both directions.
+        ["start", "read" | "write", "mute" | "level", _, ..]
+            if channel.bugs.iter().any(|(kind, _)| *kind == "audio") => {}
+        ["start", "read" | "write", what @ ("mute" | "level"), _, ..] => {
             channel.bugs.push(("audio", (*what).to_owned()));
             media::bug(world, uuid, EventKind::MediaBugStart, "audio", what);
         }

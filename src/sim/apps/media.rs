@@ -33,6 +33,12 @@ pub(super) async fn playback(core: &Arc<Core>, uuid: &str, argument: &str, endle
                 .and_then(|text| text.chars().next())
         })
     };
+    // Where the file begins, in samples, stands behind it, and is no part of its name. A tone or
+    // a file of one length begins where it begins.
+    let argument = match argument.split_once("@@") {
+        Some((file, _)) if !endless => file,
+        _ => argument,
+    };
     let files: Vec<&str> = match delimiter {
         Some(delimiter) => argument.split(delimiter).collect(),
         None => vec![argument],
@@ -72,6 +78,15 @@ enum Played {
 }
 
 async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
+    play_for(core, uuid, file, false).await
+}
+
+/// Plays until a digit has come, which is left to be read.
+async fn play_until_digit(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
+    play_for(core, uuid, file, true).await
+}
+
+async fn play_for(core: &Arc<Core>, uuid: &str, file: &str, until_digit: bool) -> Played {
     let Some((kind, span)) = length(file) else {
         return Played::Missing;
     };
@@ -84,11 +99,13 @@ async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
         let ends = Instant::now() + span;
         channel.play = Some(Play {
             ends,
+            lasts: span,
             paused_at: None,
         });
     }
     let mut wait = Wait::new(core, uuid);
     wait.playing = true;
+    wait.until_digit = until_digit;
     let woken = wait.out().await;
     if let Some(channel) = core.world().channels.get_mut(uuid) {
         channel.play = None;
@@ -120,12 +137,13 @@ async fn play(core: &Arc<Core>, uuid: &str, file: &str) -> Played {
 }
 
 /// `uuid_fileman`: moves in the file that plays, or pauses it.
-pub(in super::super) fn file_manage(world: &mut World, uuid: &str, command: &str) {
+/// Says whether there is one.
+pub(in super::super) fn file_manage(world: &mut World, uuid: &str, command: &str) -> bool {
     let Some(channel) = world.channels.get_mut(uuid) else {
-        return;
+        return false;
     };
     let Some(play) = &mut channel.play else {
-        return;
+        return false;
     };
     let (verb, value) = command.split_once(':').unwrap_or((command, ""));
     let now = Instant::now();
@@ -138,20 +156,33 @@ pub(in super::super) fn file_manage(world: &mut World, uuid: &str, command: &str
         "seek" => {
             let span =
                 Duration::from_millis(value.trim_start_matches(['+', '-']).parse().unwrap_or(0));
-            play.ends = if value.starts_with('-') {
-                play.ends + span
-            } else {
-                play.ends.checked_sub(span).unwrap_or(now)
+            play.ends = match value.chars().next() {
+                Some('-') => play.ends + span,
+                Some('+') => play.ends.checked_sub(span).unwrap_or(now),
+                _ => (now + play.lasts).checked_sub(span).unwrap_or(now),
             };
         }
+        "restart" => play.ends = now + play.lasts,
         _ => {}
     }
     channel.wake.notify_one();
+    true
 }
 
 /// Kind of a file and how long it plays; `None` when there is no such file. A file on disk is
-/// taken to exist when its path is absolute.
+/// taken to exist when its path is absolute and has no `nonesuch` in it.
+///
+/// Several files (`file_string://a!b`) are one to everybody outside; those that do not exist are
+/// left out (`file_string_file_open` and `next_file` in `mod_dptools.c`).
 fn length(file: &str) -> Option<(&'static str, Duration)> {
+    if file.starts_with('{') {
+        let (_, behind) = super::super::quoting::brackets(file, '{', '}')?;
+        return length(behind);
+    }
+    if let Some(files) = file.strip_prefix("file_string://") {
+        let all = files.split('!').filter_map(length);
+        return Some(("", all.map(|(_, span)| span).sum()));
+    }
     // Media moves in frames of 20 ms; the first is played at once.
     let frames = |milliseconds: u64| {
         Duration::from_millis(match milliseconds % 20 {
@@ -189,64 +220,115 @@ fn length(file: &str) -> Option<(&'static str, Duration)> {
             .unwrap_or(0);
         return Some(("", Duration::from_millis(milliseconds)));
     }
-    file.starts_with('/').then_some(("", FILE_LASTS))
+    (file.starts_with('/') && !file.contains("nonesuch")).then_some(("", FILE_LASTS))
 }
 
-/// `play_and_get_digits <min> <max> <tries> <timeout> <terminators> <file> <invalid> <var> <regex>`.
+/// `play_and_get_digits <min> <max> <tries> <timeout> <terminators> <file> <invalid> <var> <regex>
+/// [<digit_timeout>]` (`switch_play_and_get_digits` and `switch_ivr_read` in
+/// `switch_ivr_play_say.c`).
 pub(super) async fn play_and_get_digits(core: &Arc<Core>, uuid: &str, argument: &str) {
     let parts = super::super::quoting::separate(argument, ' ', 11);
     let part = |index: usize| parts.get(index).map(String::as_str).unwrap_or_default();
-    let number = |index: usize, default: u64| part(index).parse().unwrap_or(default);
-    let (min, max, tries, timeout) = (number(0, 1), number(1, 1), number(2, 1), number(3, 5000));
-    let (terminators, prompt, invalid, variable) = (part(4), part(5), part(6), part(7));
-    for _ in 0..tries.max(1) {
-        if let Some(channel) = core.world().channels.get_mut(uuid) {
-            channel.vars.set("read_result", "");
+    let number = |index: usize| part(index).parse::<u64>().ok();
+    let timeout = number(3).unwrap_or(5000).max(LEAST_DIGIT_WAIT);
+    let digit_timeout = number(9).filter(|span| *span > 0).unwrap_or(timeout);
+    let read = Read {
+        min: usize::try_from(number(0).unwrap_or(1)).unwrap_or(usize::MAX),
+        max: usize::try_from(number(1).unwrap_or(1)).unwrap_or(usize::MAX),
+        timeout: Duration::from_millis(timeout),
+        digit_timeout: Duration::from_millis(digit_timeout),
+        terminators: if part(4) == "none" { "" } else { part(4) },
+        prompt: part(5),
+        variable: part(7),
+    };
+    let (invalid, pattern) = (part(6), part(8));
+    let rejected = format!("{}_invalid", read.variable);
+    set(core, uuid, &rejected, "");
+    for _ in 0..number(2).unwrap_or(1).max(1) {
+        let Some((digits, is_enough)) = read.digits(core, uuid).await else {
+            return;
+        };
+        if is_enough && !digits.is_empty() {
+            if pattern.is_empty() || super::super::pattern::is_found(pattern, &digits) {
+                return;
+            }
+            set(core, uuid, read.variable, "");
+            set(core, uuid, &rejected, &digits);
         }
-        match play(core, uuid, prompt).await {
-            Played::Down => return,
-            Played::Done | Played::Broken | Played::Missing => {}
+        if let Played::Down = play(core, uuid, invalid).await {
+            return;
+        }
+    }
+}
+
+fn set(core: &Arc<Core>, uuid: &str, name: &str, value: &str) {
+    if let Some(channel) = core.world().channels.get_mut(uuid)
+        && !name.is_empty()
+    {
+        channel.vars.set(name, value);
+    }
+}
+
+/// How digits are read.
+struct Read<'a> {
+    min: usize,
+    max: usize,
+    timeout: Duration,
+    digit_timeout: Duration,
+    terminators: &'a str,
+    prompt: &'a str,
+    variable: &'a str,
+}
+
+// === impl Read ===
+
+impl Read<'_> {
+    /// Plays the prompt and reads digits once; the digits and whether they are enough. `None` when
+    /// the channel is gone.
+    async fn digits(&self, core: &Arc<Core>, uuid: &str) -> Option<(String, bool)> {
+        set(core, uuid, "read_result", "");
+        set(core, uuid, self.variable, "");
+        if let Played::Down = play_until_digit(core, uuid, self.prompt).await {
+            return None;
         }
         let mut digits = String::new();
-        let mut ended = false;
-        let mut terminator = String::new();
-        while digits.len() < usize::try_from(max).unwrap_or(usize::MAX) && !ended {
-            let mut wait = Wait::new(core, uuid)
-                .for_at_most(Duration::from_millis(timeout.max(LEAST_DIGIT_WAIT)));
+        let mut terminator = None;
+        let mut is_late = false;
+        while digits.len() < self.max && terminator.is_none() && !is_late {
+            let span = match digits.is_empty() {
+                true => self.timeout,
+                false => self.digit_timeout,
+            };
+            let mut wait = Wait::new(core, uuid).for_at_most(span);
             wait.digits = true;
             loop {
                 match wait.next().await {
-                    Woken::Digit(digit) if terminators.contains(digit) => {
-                        terminator = digit.to_string();
-                        ended = true;
+                    Woken::Digit(digit) if self.terminators.contains(digit) => {
+                        terminator = Some(digit);
                     }
                     Woken::Digit(digit) => digits.push(digit),
                     Woken::Message(message) => {
                         super::perform(core, uuid, message).await;
                         continue;
                     }
-                    Woken::Timeout | Woken::Broken => ended = true,
-                    Woken::Down | Woken::Moved => return,
+                    Woken::Timeout | Woken::Broken => is_late = true,
+                    Woken::Down | Woken::Moved => return None,
                 }
                 break;
             }
         }
-        if digits.len() >= usize::try_from(min).unwrap_or(0) && !digits.is_empty() {
-            if let Some(channel) = core.world().channels.get_mut(uuid) {
-                if !variable.is_empty() {
-                    channel.vars.set(variable, digits);
-                }
-                channel.vars.set("read_terminator_used", terminator);
-                channel.vars.set("read_result", "success");
-            }
-            return;
+        if let Some(terminator) = terminator {
+            set(core, uuid, "read_terminator_used", &terminator.to_string());
         }
-        if let Some(channel) = core.world().channels.get_mut(uuid) {
-            channel.vars.set("read_result", "failure");
-        }
-        if let Played::Down = play(core, uuid, invalid).await {
-            return;
-        }
+        let is_enough = digits.len() >= self.min;
+        let result = match (is_enough, is_late) {
+            (false, _) => "failure",
+            (true, true) => "timeout",
+            (true, false) => "success",
+        };
+        set(core, uuid, "read_result", result);
+        set(core, uuid, self.variable, &digits);
+        Some((digits, is_enough))
     }
 }
 
@@ -261,7 +343,12 @@ pub(in super::super) fn record(world: &mut World, uuid: &str, path: &str, limit:
     let Some(channel) = world.channels.get_mut(uuid) else {
         return false;
     };
-    channel.bugs.push(("session_record", path.clone()));
+    // A second recording into the same file succeeds and does nothing.
+    let new = ("session_record", path.clone());
+    if channel.bugs.contains(&new) {
+        return true;
+    }
+    channel.bugs.push(new);
     world.fire_channel_with(uuid, EventKind::RecordStart, |event| {
         event.add("Record-File-Path", path.as_str());
     });

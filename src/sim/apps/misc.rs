@@ -93,6 +93,10 @@ fn respond(world: &mut World, uuid: &str, argument: &str) {
         .next()
         .and_then(|text| text.parse().ok())
         .unwrap_or(488);
+    // A provisional one changes nothing here.
+    if status < 200 {
+        return;
+    }
     let cause = match status {
         404 => HangupCause::UnallocatedNumber,
         403 => HangupCause::CallRejected,

@@ -169,7 +169,17 @@ pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string:
         originated(&mut core.world(), uuid, third);
     }
     core.world().set_call_state(uuid, CallState::Active);
-    let Ok(third) = called else { return };
+    let third = match called {
+        Ok(third) => third,
+        Err(cause) => {
+            // The bridge goes on as it was.
+            if let Some(channel) = core.world().channels.get_mut(uuid) {
+                channel.vars.set("originate_disposition", cause.name());
+                channel.vars.set("DIALSTATUS", cause.name());
+            }
+            return;
+        }
+    };
     let before = (
         before.0,
         before.1,
