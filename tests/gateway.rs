@@ -116,6 +116,16 @@ impl Gateway {
         &self.sims[0]
     }
 
+    /// A dial string for a destination of the dial plan. `SWITCHGATE_TEST_SIP_PORT` is the SIP port
+    /// of a real FreeSWITCH that does not listen on 5060.
+    pub(crate) fn dial(&self, destination: &str) -> String {
+        let port = std::env::var("SWITCHGATE_TEST_SIP_PORT").ok();
+        match port.filter(|_| self.sims.is_empty()) {
+            Some(port) => format!("sofia/internal/{destination}@127.0.0.1:{port}"),
+            None => format!("sofia/internal/{destination}@127.0.0.1"),
+        }
+    }
+
     pub(crate) fn sessions(&self) -> SessionServiceClient<Channel> {
         SessionServiceClient::new(self.channel.clone())
     }

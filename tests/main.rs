@@ -26,3 +26,8 @@ mod sim_behaviour;
 mod sim_conformance;
 mod sim_faults;
 mod sim_outbound;
+mod verbs;
+mod verbs_dtmf;
+mod verbs_media;
+mod verbs_signalling;
+mod verbs_transfer;

@@ -9,7 +9,7 @@ use super::verb::{in_field, is_event};
 use super::{Control, wrong_state};
 use crate::domain::{ChannelState, Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
-use crate::esl::quote::{ApiCommand, check_endpoint, sendmsg_execute};
+use crate::esl::quote::{ApiCommand, check_endpoint, check_text, sendmsg_execute};
 use crate::jobs::call_failure;
 use crate::tracker::Session;
 
@@ -67,6 +67,12 @@ impl Control {
                 "extension.number",
                 "starts with - or &, which FreeSWITCH takes for something else",
             ));
+        }
+        for (field, text) in [
+            ("extension.number", extension.number.as_str()),
+            ("extension.context", context.as_str()),
+        ] {
+            check_text(text).map_err(in_field(field))?;
         }
         let mut words = vec![id.as_str()];
         match legs {
