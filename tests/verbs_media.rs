@@ -621,6 +621,8 @@ async fn bad_arguments_name_their_field_and_reach_nobody() {
         ("", "kal", "x", "engine"),
         ("flite", "k|l", "x", "voice"),
         ("flite", "kal", "", "text"),
+        ("flite", "kal", "${status()}", "text"),
+        ("flite\n", "kal", "x", "engine"),
     ] {
         let request = pb::SpeakRequest {
             session_id: leg.clone(),

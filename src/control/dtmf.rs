@@ -133,6 +133,7 @@ impl Control {
         let ticket = ticket.to_string();
         let header = format!("variable_{variable}");
         let rejected_header = format!("{header}_invalid");
+        let terminators = request.terminators.clone();
         let mut last_digit = String::new();
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
@@ -168,7 +169,7 @@ impl Control {
             };
             // The variable keeps the terminator of an earlier input.
             let terminator = Some(text("variable_read_terminator_used"))
-                .filter(|used| *used == last_digit)
+                .filter(|used| *used == last_digit && terminators.contains(used.as_str()))
                 .unwrap_or_default();
             Some(Collected {
                 session: Arc::clone(sight.session),

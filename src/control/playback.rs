@@ -249,6 +249,9 @@ impl Control {
         if text.is_empty() {
             return Err(Failure::invalid("text", "is empty"));
         }
+        for (field, value) in [("engine", engine), ("voice", voice), ("text", text)] {
+            check_text(value).map_err(in_field(field))?;
+        }
         let request = Execute {
             session: id.clone(),
             application: "speak".to_owned(),

@@ -7,7 +7,7 @@ use super::verb::{in_field, is_event};
 use super::{Control, Execute, ExecuteWait, wrong_state};
 use crate::domain::{Deadline, Direction, Failure, SessionId};
 use crate::esl::Outcome;
-use crate::esl::quote::ApiCommand;
+use crate::esl::quote::{ApiCommand, check_text};
 use crate::fleet::Node;
 use crate::tracker::Session;
 
@@ -76,6 +76,7 @@ impl Control {
             ));
         }
         let (session, _) = self.unanswered(id)?;
+        check_text(phrase).map_err(in_field("reason"))?;
         let request = Execute {
             session: session.id.clone(),
             application: "respond".to_owned(),
@@ -105,7 +106,7 @@ impl Control {
                 "is no SIP URI; write sip:USER@HOST",
             ));
         }
-        crate::esl::quote::check_text(uri).map_err(in_field("uri"))?;
+        check_text(uri).map_err(in_field("uri"))?;
         // The api takes what follows the first space as it is (`uuid_deflect` in mod_commands.c).
         let command =
             ApiCommand::new("uuid_deflect", &format!("{id} {uri}")).map_err(in_field("uri"))?;

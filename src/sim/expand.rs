@@ -8,7 +8,45 @@ use super::core::World;
 /// nothing. No escape prevents it, and `${system(...)}` runs a shell in the real one: here it
 /// gives `simulated shell: ...`.
 pub(super) fn channel(world: &mut World, uuid: &str, text: &str) -> String {
-    expand(world, Some(uuid), text, "")
+    if !text.contains("${") && !has_escapes(text) {
+        return text.to_owned();
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, inner, behind)) = next(rest) {
+        out.push_str(&unescape(before));
+        let inner = expand(world, Some(uuid), inner, "");
+        out.push_str(&value(world, Some(uuid), &inner, ""));
+        rest = behind;
+    }
+    out + &unescape(rest)
+}
+
+/// Whether a text is read as one with escapes (`switch_string_has_escaped_data` in
+/// `switch_utils.h`).
+fn has_escapes(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    while bytes.any(|byte| byte == b'\\') {
+        if matches!(bytes.next(), Some(b'\\' | b'n' | b's' | b't' | b'\'')) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Drops the first of two backslashes and that of a dollar sign, and `\'` as a whole
+/// (`switch_channel_expand_variables_check` in `switch_channel.c`).
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match chars.peek() {
+            Some('\\' | '$') if char == '\\' => out.extend(chars.next()),
+            Some('\'') if char == '\\' => drop(chars.next()),
+            _ => out.push(char),
+        }
+    }
+    out
 }
 
 /// Expands where no channel is at hand (`expand`, `eval`).

@@ -197,6 +197,20 @@ pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string:
     }
     talk(core, uuid).await;
     let mut world = core.world();
+    let is_up = |world: &World, uuid: &str| {
+        world
+            .channels
+            .get(uuid)
+            .is_some_and(|channel| !channel.is_down())
+    };
+    // The leg has hung up: those that it talked to are left with each other.
+    if let Some(held) = &before.0
+        && !is_up(&world, uuid)
+        && is_up(&world, &third)
+        && super::super::bridge::connect(&mut world, &third, held).is_ok()
+    {
+        return;
+    }
     leave(&mut world, uuid, true);
     if let Some(channel) = world.channels.get_mut(uuid) {
         (channel.partner, channel.part, channel.other) = before;
