@@ -1,13 +1,14 @@
 //! What a leg hears, says and records.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use switchgate::pb::{self, seek_playback_request::Action};
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::gateway::{Gateway, metadata, on_each, within};
 use crate::verbs::{
-    Events, answered, bridged, commands, is_failure, millis, not_now, refuses, release, run_api,
+    Events, answered, bridged, commands, is_failure, millis, not_now, pass, refuses, release,
     session, tone, unanswered,
 };
 
@@ -260,7 +261,7 @@ async fn what_plays_is_moved_within_paused_and_resumed() {
                 .unwrap();
         }
         // Paused it would not end by itself.
-        run_api(&gateway, "msleep", "1500").await;
+        pass(&gateway, 1_500).await;
         let resume = seek(Action::TogglePause(true));
         within(gateway.sessions().seek_playback(resume))
             .await

@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::api_sessions::hang_up;
 use crate::gateway::{Gateway, on_each, within};
 use crate::verbs::{
-    answered, ended, is_failure, not_now, refuses, release, run_api, seconds, session, unanswered,
+    answered, ended, is_failure, not_now, pass, refuses, release, seconds, session, unanswered,
 };
 
 #[tokio::test]
@@ -223,7 +223,7 @@ async fn clear_tasks_takes_all_back_and_counts_them() {
             assert_eq!(response.unwrap().into_inner().deleted, expected);
         }
         // What is due at the same moment has happened when this has.
-        run_api(&gateway, "msleep", "1500").await;
+        pass(&gateway, 1_500).await;
         assert!(session(&gateway, &leg).await.hangup.is_none());
         release(&gateway, &leg).await;
         gateway

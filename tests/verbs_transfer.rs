@@ -129,8 +129,47 @@ async fn a_third_party_that_answers_talks_to_the_leg() {
         // The leg leaves: those two are left with each other.
         release(&gateway, &leg).await;
         talks_to(&gateway, &third.session_id, &peer).await;
-        release(&gateway, &peer).await;
-        release(&gateway, &third.session_id).await;
+        let call_id = session(&gateway, &peer).await.call_id;
+        let request = pb::HangupCallRequest {
+            call_id,
+            ..Default::default()
+        };
+        within(gateway.calls().hangup_call(request)).await.unwrap();
+        ended(&gateway, &peer).await;
+        ended(&gateway, &third.session_id).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_third_party_that_hangs_up_gives_the_leg_back() {
+    on_each(async |gateway| {
+        let (leg, peer) = bridged(&gateway).await;
+        let request = pb::AttendedTransferRequest {
+            session_id: leg.clone(),
+            endpoint: gateway.dial("answer"),
+            ..Default::default()
+        };
+        let response = within(gateway.sessions().attended_transfer(request)).await;
+        let third = response.unwrap().into_inner().peer.unwrap().session_id;
+        release(&gateway, &third).await;
+        talks_to(&gateway, &leg, &peer).await;
+        talks_to(&gateway, &peer, &leg).await;
+        release(&gateway, &leg).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transfer_to_nowhere_ends_the_leg() {
+    on_each(async |gateway| {
+        let leg = answered(&gateway).await;
+        let request = to(&leg, "nodest", pb::TransferLeg::Self_);
+        // That there is nothing there is found out behind the transfer.
+        within(gateway.sessions().transfer(request)).await.unwrap();
+        assert_eq!(ended(&gateway, &leg).await, "NO_ROUTE_DESTINATION");
         gateway
     })
     .await;

@@ -212,9 +212,17 @@ pub(super) async fn attended_transfer(core: &Arc<Core>, uuid: &str, dial_string:
         return;
     }
     leave(&mut world, uuid, true);
+    let held = before.0.clone();
     if let Some(channel) = world.channels.get_mut(uuid) {
         (channel.partner, channel.part, channel.other) = before;
         channel.vars.set("att_xfer_result", "success");
         channel.vars.set("soft_holding_uuid", "");
+    }
+    // The third party has hung up: the leg goes back to the one that waits.
+    if let Some(held) = held
+        && is_up(&world, uuid)
+        && is_up(&world, &held)
+    {
+        let _is_bridged = super::super::bridge::connect(&mut world, uuid, &held);
     }
 }
