@@ -123,6 +123,14 @@ pub(super) async fn stay(core: &Arc<Core>, uuid: &str) {
     meet(&mut core.world(), uuid);
     let woken = talk(core, uuid).await;
     let mut world = core.world();
+    // On its way into another bridge, it has left this one already.
+    if world
+        .channels
+        .get(uuid)
+        .is_some_and(|channel| channel.state == ChannelState::Hibernate)
+    {
+        return;
+    }
     let keeps_bond = world
         .channels
         .get(uuid)
