@@ -1,16 +1,14 @@
 //! Digits: sending and collecting them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Control;
 use super::verb::{in_field, is_event, whole_seconds};
+use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, check_text, sendmsg_execute};
-use crate::tracker::Session;
 
 /// FreeSWITCH's buffer of digits (`digit_buffer` of `play_and_get_digits_function` in
 /// `mod_dptools.c`).
@@ -48,7 +46,7 @@ pub struct Collect {
 #[derive(Debug, Clone)]
 pub struct Collected {
     /// The session after it.
-    pub session: Arc<Session>,
+    pub seen: Seen,
     /// The digits.
     pub digits: String,
     /// Whether they were enough and matched.
@@ -135,6 +133,7 @@ impl Control {
         let rejected_header = format!("{header}_invalid");
         let terminators = request.terminators.clone();
         let mut last_digit = String::new();
+        let witness = self.witness();
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
             let text = |name: &str| {
@@ -172,7 +171,7 @@ impl Control {
                 .filter(|used| *used == last_digit && terminators.contains(used.as_str()))
                 .unwrap_or_default();
             Some(Collected {
-                session: Arc::clone(sight.session),
+                seen: witness(sight.session),
                 digits,
                 is_match,
                 terminator,

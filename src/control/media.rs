@@ -1,12 +1,9 @@
 //! The media of a leg: hold, mute, echo, listening.
 
-use std::sync::Arc;
-
 use super::verb::{in_field, is_event};
-use super::{Control, Execute, ExecuteWait, wrong_state};
+use super::{Control, Execute, ExecuteWait, Seen, wrong_state};
 use crate::domain::{CallState, Deadline, Failure, SessionId};
 use crate::esl::quote::ApiCommand;
-use crate::tracker::Session;
 
 /// What of a leg is muted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,10 +23,10 @@ impl Control {
     ///
     /// # Errors
     /// SESSION_STATE when it is not answered.
-    pub async fn hold(&self, id: &SessionId, deadline: Deadline) -> Result<Arc<Session>, Failure> {
+    pub async fn hold(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.call_state == CallState::Held {
-            return Ok(session);
+            return self.look(id);
         }
         if !session.answered {
             return Err(wrong_state(
@@ -49,14 +46,10 @@ impl Control {
     ///
     /// # Errors
     /// Those of every verb.
-    pub async fn unhold(
-        &self,
-        id: &SessionId,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    pub async fn unhold(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.call_state != CallState::Held {
-            return Ok(session);
+            return self.look(id);
         }
         let command = ApiCommand::words("uuid_hold", &["off", id.as_str()])
             .map_err(in_field("session_id"))?;
@@ -76,8 +69,8 @@ impl Control {
         direction: MuteDirection,
         noise_level: u32,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
-        let (mut session, node) = self.media_session(id)?;
+    ) -> Result<Seen, Failure> {
+        let (session, node) = self.media_session(id)?;
         if noise_level > 10_000 {
             return Err(Failure::invalid(
                 "noise_level",
@@ -96,11 +89,12 @@ impl Control {
         let mut is_muted = self
             .has_bug(&node, &session, ["audio", "mute"], deadline)
             .await?;
+        let mut seen = self.look(id)?;
         for direction in directions {
             let words = [id.as_str(), "start", direction, "mute", &level];
             let command =
                 ApiCommand::words("uuid_audio", &words).map_err(in_field("session_id"))?;
-            session = if is_muted {
+            seen = if is_muted {
                 self.until_replied(&node, &session, &command, deadline)
                     .await?
                     .0
@@ -115,18 +109,14 @@ impl Control {
             };
             is_muted = true;
         }
-        Ok(session)
+        Ok(seen)
     }
 
     /// `uuid_audio stop`; proof: its reply.
     ///
     /// # Errors
     /// Those of every verb.
-    pub async fn unmute(
-        &self,
-        id: &SessionId,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    pub async fn unmute(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         let command = ApiCommand::words("uuid_audio", &[id.as_str(), "stop"])
             .map_err(in_field("session_id"))?;
@@ -140,7 +130,7 @@ impl Control {
     ///
     /// # Errors
     /// SESSION_STATE when it has no media.
-    pub async fn echo(&self, id: &SessionId, deadline: Deadline) -> Result<Arc<Session>, Failure> {
+    pub async fn echo(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         self.media_session(id)?;
         self.begin(id, "echo", "", deadline).await
     }
@@ -154,7 +144,7 @@ impl Control {
         id: &SessionId,
         target_id: &SessionId,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, _) = self.media_session(id)?;
         if id == target_id {
             return Err(Failure::invalid(
@@ -180,7 +170,7 @@ impl Control {
         application: &str,
         arguments: &str,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let request = Execute {
             session: id.clone(),
             application: application.to_owned(),
@@ -188,6 +178,6 @@ impl Control {
             loops: 1,
             wait: ExecuteWait::Started,
         };
-        Ok(self.execute(&request, deadline).await?.session)
+        Ok(self.execute(&request, deadline).await?.seen)
     }
 }

@@ -1,12 +1,11 @@
 //! Playing and speaking to a leg.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::verb::{in_field, is_event};
-use super::{Control, Execute, ExecuteWait, Executed, wrong_state};
+use super::{Control, Execute, ExecuteWait, Executed, Seen, wrong_state};
 use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{
@@ -62,9 +61,9 @@ pub enum Seek {
 }
 
 /// What a playback shows of itself.
-enum Seen {
-    Started(Arc<Session>),
-    Ended(Arc<Session>, String),
+enum Shown {
+    Started(Seen),
+    Ended(Seen, String),
 }
 
 // === impl Control ===
@@ -94,6 +93,7 @@ impl Control {
             .await?;
         let (ticket, to_end) = (ticket.to_string(), request.to_end);
         let mut is_ours = false;
+        let witness = self.witness();
         let watch = self.watch_execution(&node, &session.id, move |sight| {
             let event = sight.event?;
             let has_ticket = event.headers().raw("Application-UUID") == Some(ticket.as_bytes());
@@ -103,10 +103,10 @@ impl Control {
                     .text("Application-Response")
                     .unwrap_or_default()
                     .into_owned();
-                return Some(Seen::Ended(Arc::clone(sight.session), response));
+                return Some(Shown::Ended(witness(sight.session), response));
             }
             (is_ours && !to_end && is_event(sight, "PLAYBACK_START"))
-                .then(|| Seen::Started(Arc::clone(sight.session)))
+                .then(|| Shown::Started(witness(sight.session)))
         });
         match self
             .effect(
@@ -119,11 +119,11 @@ impl Control {
             )
             .await?
         {
-            Seen::Started(session) => Ok(Executed {
-                session,
+            Shown::Started(seen) => Ok(Executed {
+                seen,
                 response: String::new(),
             }),
-            Seen::Ended(session, response) => played(session, response),
+            Shown::Ended(seen, response) => played(seen, response),
         }
     }
 
@@ -161,7 +161,7 @@ impl Control {
             .await?;
         match deadline.bound(started.seen()).await {
             Some(Ok(())) => Ok(Executed {
-                session: self.session(&session.id)?,
+                seen: self.look(&session.id)?,
                 response: String::new(),
             }),
             _ => Err(Failure::new(
@@ -183,7 +183,7 @@ impl Control {
         id: &SessionId,
         all: bool,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         let words: &[&str] = if all {
             &[id.as_str(), "all"]
@@ -206,7 +206,7 @@ impl Control {
         id: &SessionId,
         seek: Seek,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         let action = match seek {
             // FreeSWITCH would take +0 for a whole second.
@@ -236,7 +236,7 @@ impl Control {
         [engine, voice, text]: [&str; 3],
         to_end: bool,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         self.media_session(id)?;
         for (field, value) in [("engine", engine), ("voice", voice)] {
             if value.is_empty() || value.contains('|') {
@@ -263,7 +263,7 @@ impl Control {
                 ExecuteWait::Started
             },
         };
-        Ok(self.execute(&request, deadline).await?.session)
+        Ok(self.execute(&request, deadline).await?.seen)
     }
 
     /// `uuid_broadcast`; proof: its reply.
@@ -276,7 +276,7 @@ impl Control {
         [application, arguments]: [&str; 2],
         legs: Legs,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if legs != Legs::Own && session.peer.is_none() {
             return Err(wrong_state(&session, "is not bridged, so it has no peer"));
@@ -364,18 +364,18 @@ fn target(request: &Playback) -> Result<String, Failure> {
 }
 
 /// FreeSWITCH's `Application-Response` of `playback` (`playback_function` in `mod_dptools.c`).
-fn played(session: Arc<Session>, response: String) -> Result<Executed, Failure> {
+fn played(seen: Seen, response: String) -> Result<Executed, Failure> {
     if matches!(
         response.as_str(),
         "FILE PLAYED" | "PLAYBACK_INTERRUPTED" | "_none_" | ""
     ) {
-        return Ok(Executed { session, response });
+        return Ok(Executed { seen, response });
     }
     Err(Failure::new(
         Reason::CommandRejected,
         format!("FreeSWITCH could not play it: {response}"),
     )
-    .session(&session.id)
-    .node(&session.node)
+    .session(&seen.session.id)
+    .node(&seen.session.node)
     .reply(&response))
 }

@@ -1,15 +1,14 @@
 //! Recording a leg.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use super::Control;
 use super::verb::{in_field, is_event, whole_seconds};
+use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::quote::{ApiCommand, check_text};
-use crate::tracker::{Session, Sighting};
+use crate::tracker::Sighting;
 
 /// What to record, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -39,7 +38,7 @@ impl Control {
         &self,
         request: &Recording,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.media_session(&request.session)?;
         check_path(&request.path)?;
         let limit = request.limit.map_or(0, whole_seconds).to_string();
@@ -56,7 +55,7 @@ impl Control {
         let command = ApiCommand::words("uuid_record", &words).map_err(in_field("path"))?;
         let bug = ["session_record", request.path.as_str()];
         if self.has_bug(&node, &session, bug, deadline).await? {
-            return Ok(session);
+            return self.look(&request.session);
         }
         let path = request.path.clone();
         self.until_seen(&node, &session, &command, deadline, move |sight| {
@@ -74,7 +73,7 @@ impl Control {
         id: &SessionId,
         path: &str,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         let which = if path.is_empty() {
             "all"
@@ -101,7 +100,7 @@ impl Control {
         path: &str,
         is_masked: bool,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         check_path(path)?;
         let action = if is_masked { "mask" } else { "unmask" };

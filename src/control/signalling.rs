@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::verb::{in_field, is_event};
-use super::{Control, Execute, ExecuteWait, wrong_state};
+use super::{Control, Execute, ExecuteWait, Seen, wrong_state};
 use crate::domain::{Deadline, Direction, Failure, SessionId};
 use crate::esl::Outcome;
 use crate::esl::quote::{ApiCommand, check_text};
@@ -18,14 +18,10 @@ impl Control {
     ///
     /// # Errors
     /// SESSION_STATE for an outbound leg.
-    pub async fn pre_answer(
-        &self,
-        id: &SessionId,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    pub async fn pre_answer(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.has_media() {
-            return Ok(session);
+            return self.look(id);
         }
         check_inbound(&session)?;
         let command =
@@ -40,14 +36,10 @@ impl Control {
     ///
     /// # Errors
     /// SESSION_STATE for an outbound leg.
-    pub async fn ring_ready(
-        &self,
-        id: &SessionId,
-        deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    pub async fn ring_ready(&self, id: &SessionId, deadline: Deadline) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         if session.has_media() || session.times.progress.is_some() {
-            return Ok(session);
+            return self.look(id);
         }
         check_inbound(&session)?;
         let command =
@@ -68,7 +60,7 @@ impl Control {
         status: u32,
         phrase: &str,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         if !(100..700).contains(&status) {
             return Err(Failure::invalid(
                 "status",
@@ -84,7 +76,7 @@ impl Control {
             loops: 1,
             wait: ExecuteWait::Completed,
         };
-        Ok(self.execute(&request, deadline).await?.session)
+        Ok(self.execute(&request, deadline).await?.seen)
     }
 
     /// `uuid_deflect`; proof: CHANNEL_HANGUP. Gives back what the far end answered, too.
@@ -96,7 +88,7 @@ impl Control {
         id: &SessionId,
         uri: &str,
         deadline: Deadline,
-    ) -> Result<(Arc<Session>, String), Failure> {
+    ) -> Result<(Seen, String), Failure> {
         let (session, node) = self.live_session(id)?;
         if !(uri.starts_with("sip:") || uri.starts_with("sips:") || uri.starts_with("tel:"))
             || uri.contains(' ')
@@ -110,8 +102,9 @@ impl Control {
         // The api takes what follows the first space as it is (`uuid_deflect` in mod_commands.c).
         let command =
             ApiCommand::new("uuid_deflect", &format!("{id} {uri}")).map_err(in_field("uri"))?;
-        let mut down = self.watch_effect(&node, id, |sight| {
-            (!sight.session.is_live()).then(|| Arc::clone(sight.session))
+        let witness = self.witness();
+        let mut down = self.watch_effect(&node, id, move |sight| {
+            (!sight.session.is_live()).then(|| witness(sight.session))
         });
         let (_, outcome) = self
             .until_replied(&node, &session, &command, deadline)
@@ -121,7 +114,7 @@ impl Control {
             _ => String::new(),
         };
         match deadline.bound(down.seen()).await {
-            Some(Ok(session)) => Ok((session?, answer)),
+            Some(Ok(seen)) => Ok((seen?, answer)),
             // Not every far end lets go: the answer says why.
             _ => Err(
                 wrong_state(&session, "was asked to go elsewhere, but stayed")

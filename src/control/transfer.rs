@@ -6,12 +6,11 @@ use uuid::Uuid;
 
 use super::playback::Legs;
 use super::verb::{in_field, is_event};
-use super::{Control, wrong_state};
+use super::{Control, Seen, wrong_state};
 use crate::domain::{ChannelState, Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, check_endpoint, check_text, sendmsg_execute};
 use crate::jobs::call_failure;
-use crate::tracker::Session;
 
 /// Where a leg goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -38,7 +37,7 @@ impl Control {
         extension: &Extension,
         legs: Legs,
         deadline: Deadline,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
         let peer = match (&session.peer, legs) {
             (_, Legs::Own) => None,
@@ -118,7 +117,7 @@ impl Control {
                     .with("command_sent", true));
             }
         };
-        self.session(id)
+        self.look(id)
     }
 
     /// `sendmsg` execute `att_xfer`; proof: CHANNEL_BRIDGE with the third party. Gives back both
@@ -132,7 +131,7 @@ impl Control {
         id: &SessionId,
         endpoint: &str,
         deadline: Deadline,
-    ) -> Result<(Arc<Session>, Arc<Session>), Failure> {
+    ) -> Result<(Seen, Seen), Failure> {
         let (session, node) = self.live_session(id)?;
         check_endpoint(endpoint).map_err(in_field("endpoint"))?;
         let Some(before) = session.peer.clone() else {
@@ -175,7 +174,7 @@ impl Control {
             )
             .await?
         {
-            None => Ok((self.session(id)?, self.session(&third)?)),
+            None => Ok((self.look(id)?, self.look(&third)?)),
             Some(disposition) => {
                 let failure = match disposition.parse::<HangupCause>() {
                     Ok(cause) => call_failure(cause),

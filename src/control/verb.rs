@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, accepted, api, wrong_state};
+use super::{Control, Seen, accepted, api, wrong_state};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::Outcome;
 use crate::esl::quote::{ApiCommand, Unquotable};
@@ -20,9 +20,10 @@ impl Control {
         command: &ApiCommand,
         deadline: Deadline,
         mut seen: impl FnMut(&Sighting<'_>) -> bool + Send + 'static,
-    ) -> Result<Arc<Session>, Failure> {
+    ) -> Result<Seen, Failure> {
+        let witness = self.witness();
         let watch = self.watch_effect(node, &session.id, move |sight| {
-            seen(sight).then(|| Arc::clone(sight.session))
+            seen(sight).then(|| witness(sight.session))
         });
         self.effect(
             node,
@@ -42,10 +43,10 @@ impl Control {
         session: &Session,
         command: &ApiCommand,
         deadline: Deadline,
-    ) -> Result<(Arc<Session>, Outcome), Failure> {
+    ) -> Result<(Seen, Outcome), Failure> {
         let reply = node.send(api(command), Some(&session.id), deadline).await?;
         let outcome = accepted(&reply, command.command(), session)?;
-        Ok((self.session(&session.id)?, outcome))
+        Ok((self.look(&session.id)?, outcome))
     }
 
     /// Whether a session has a media bug of this function on this target. Starting one that is

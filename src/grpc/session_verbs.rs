@@ -26,14 +26,15 @@ impl Services {
     async fn once<T, F>(
         &self,
         request_id: &str,
-        identity: &(impl Hash + ?Sized),
+        identity: &impl Hash,
+        deadline: Deadline,
         action: F,
     ) -> Result<T, Failure>
     where
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        self.once.run(request_id, &identity, action).await
+        self.once.run(request_id, identity, deadline, action).await
     }
 }
 

@@ -19,10 +19,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("Hold", id.clone()));
         let action = async move { control.hold(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::HoldResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -34,10 +36,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("Unhold", id.clone()));
         let action = async move { control.unhold(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::UnholdResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -49,10 +53,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("Unmute", id.clone()));
         let action = async move { control.unmute(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::UnmuteResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -64,10 +70,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("Echo", id.clone()));
         let action = async move { control.echo(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::EchoResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -86,10 +94,12 @@ impl Services {
         let noise = request.noise_level;
         let (control, identity) = (self.control.clone(), ("Mute", id.clone(), direction, noise));
         let action = async move { control.mute(&id, direction, noise, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::MuteResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -109,10 +119,12 @@ impl Services {
         };
         let (control, identity) = (self.control.clone(), ("Playback", playback.clone()));
         let action = async move { control.play(&playback, deadline).await };
-        let played = self.once(&request.request_id, &identity, action).await?;
+        let played = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::PlaybackResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&played.session)),
+            cursor: played.seen.cursor.to_string(),
+            session: Some(to_session(&played.seen.session)),
             response: played.response,
         })
     }
@@ -126,10 +138,12 @@ impl Services {
         let all = request.all;
         let (control, identity) = (self.control.clone(), ("StopPlayback", id.clone(), all));
         let action = async move { control.stop_playback(&id, all, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::StopPlaybackResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -158,10 +172,12 @@ impl Services {
         };
         let (control, identity) = (self.control.clone(), ("SeekPlayback", id.clone(), seek));
         let action = async move { control.seek_playback(&id, seek, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::SeekPlaybackResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -183,10 +199,12 @@ impl Services {
                 .speak(&id, [engine, voice, text], to_end, deadline)
                 .await
         };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::SpeakResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -208,10 +226,12 @@ impl Services {
                 .broadcast(&id, [application, arguments], legs, deadline)
                 .await
         };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::BroadcastResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -227,10 +247,12 @@ impl Services {
             ("Eavesdrop", session.clone(), target.clone()),
         );
         let action = async move { control.eavesdrop(&session, &target, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::EavesdropResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -249,10 +271,12 @@ impl Services {
         };
         let (control, identity) = (self.control.clone(), ("StartRecording", recording.clone()));
         let action = async move { control.start_recording(&recording, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::StartRecordingResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -268,10 +292,12 @@ impl Services {
             ("StopRecording", id.clone(), path.clone()),
         );
         let action = async move { control.stop_recording(&id, &path, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::StopRecordingResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -287,10 +313,12 @@ impl Services {
             ("MaskRecording", id.clone(), path.clone()),
         );
         let action = async move { control.mask_recording(&id, &path, true, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::MaskRecordingResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -306,10 +334,12 @@ impl Services {
             ("UnmaskRecording", id.clone(), path.clone()),
         );
         let action = async move { control.mask_recording(&id, &path, false, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::UnmaskRecordingResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 }

@@ -27,10 +27,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("PreAnswer", id.clone()));
         let action = async move { control.pre_answer(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::PreAnswerResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -42,10 +44,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("RingReady", id.clone()));
         let action = async move { control.ring_ready(&id, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::RingReadyResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -61,10 +65,12 @@ impl Services {
             ("Respond", id.clone(), status, phrase.clone()),
         );
         let action = async move { control.respond(&id, status, &phrase, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::RespondResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -77,10 +83,12 @@ impl Services {
         let uri = request.uri;
         let (control, identity) = (self.control.clone(), ("Deflect", id.clone(), uri.clone()));
         let action = async move { control.deflect(&id, &uri, deadline).await };
-        let (session, answer) = self.once(&request.request_id, &identity, action).await?;
+        let (seen, answer) = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::DeflectResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
             answer,
         })
     }
@@ -116,7 +124,9 @@ impl Services {
                 None => Ok(ids),
             }
         };
-        let ids = self.once(&request.request_id, &identity, action).await?;
+        let ids = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::HangupManyResponse {
             session_ids: ids.iter().map(ToString::to_string).collect(),
         })
@@ -135,7 +145,8 @@ impl Services {
             ("ScheduleHangup", id.clone(), delay, cause),
         );
         let action = async move { control.schedule_hangup(&id, delay, cause, deadline).await };
-        self.once(&request.request_id, &identity, action).await?;
+        self.once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::ScheduleHangupResponse {})
     }
 
@@ -147,7 +158,9 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let (control, identity) = (self.control.clone(), ("ClearTasks", id.clone()));
         let action = async move { control.clear_tasks(&id, deadline).await };
-        let deleted = self.once(&request.request_id, &identity, action).await?;
+        let deleted = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::ClearTasksResponse { deleted })
     }
 
@@ -164,7 +177,8 @@ impl Services {
             ("SendDtmf", id.clone(), digits.clone(), tone),
         );
         let action = async move { control.send_dtmf(&id, &digits, tone, deadline).await };
-        self.once(&request.request_id, &identity, action).await?;
+        self.once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::SendDtmfResponse {})
     }
 
@@ -186,7 +200,8 @@ impl Services {
                 .schedule_dtmf(&id, &digits, tone, delay, deadline)
                 .await
         };
-        self.once(&request.request_id, &identity, action).await?;
+        self.once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::ScheduleDtmfResponse {})
     }
 
@@ -211,10 +226,12 @@ impl Services {
         };
         let (control, identity) = (self.control.clone(), ("CollectDigits", collect.clone()));
         let action = async move { control.collect_digits(&collect, deadline).await };
-        let collected = self.once(&request.request_id, &identity, action).await?;
+        let collected = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::CollectDigitsResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&collected.session)),
+            cursor: collected.seen.cursor.to_string(),
+            session: Some(to_session(&collected.seen.session)),
             digits: collected.digits,
             matched: collected.is_match,
             terminator: collected.terminator,
@@ -246,10 +263,12 @@ impl Services {
             ("Transfer", id.clone(), legs, extension.clone()),
         );
         let action = async move { control.transfer(&id, &extension, legs, deadline).await };
-        let session = self.once(&request.request_id, &identity, action).await?;
+        let seen = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::TransferResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
         })
     }
 
@@ -265,11 +284,13 @@ impl Services {
             ("AttendedTransfer", id.clone(), endpoint.clone()),
         );
         let action = async move { control.attended_transfer(&id, &endpoint, deadline).await };
-        let (session, peer) = self.once(&request.request_id, &identity, action).await?;
+        let (seen, peer) = self
+            .once(&request.request_id, &identity, deadline, action)
+            .await?;
         Ok(pb::AttendedTransferResponse {
-            cursor: self.cursor(),
-            session: Some(to_session(&session)),
-            peer: Some(to_session(&peer)),
+            cursor: seen.cursor.to_string(),
+            session: Some(to_session(&seen.session)),
+            peer: Some(to_session(&peer.session)),
         })
     }
 }
