@@ -15,10 +15,11 @@ use std::time::Duration;
 pub use figures::Figures;
 pub use node::{Node, NodeStatus};
 pub use placement::Selector;
+pub use sync::Differences;
 
 use crate::domain::{Failure, NodeId, NodeState, Reason};
 use crate::esl::{ConnectionConfig, Connector};
-use crate::events::Journal;
+use crate::events::{Entry, Journal};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Labels, Tracker};
@@ -55,6 +56,7 @@ pub struct Sinks {
 #[derive(Debug)]
 pub struct Fleet {
     nodes: BTreeMap<NodeId, Arc<Node>>,
+    sinks: Sinks,
 }
 
 // === impl Fleet ===
@@ -71,7 +73,10 @@ impl Fleet {
                 )
             })
             .collect();
-        Arc::new(Self { nodes })
+        Arc::new(Self {
+            nodes,
+            sinks: sinks.clone(),
+        })
     }
 
     /// The node of this name.
@@ -89,6 +94,31 @@ impl Fleet {
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.values()
+    }
+
+    /// Compares what is tracked with what a node has, now.
+    ///
+    /// # Errors
+    /// NODE_NOT_FOUND; NODE_UNAVAILABLE without a live link.
+    pub async fn reconcile(&self, id: &NodeId) -> Result<Differences, Failure> {
+        sync::Syncer::new(&self.node(id)?, &self.sinks)
+            .reconcile()
+            .await
+    }
+
+    /// Takes a node out of placement, or puts it back.
+    ///
+    /// # Errors
+    /// NODE_NOT_FOUND.
+    pub fn set_drained(&self, id: &NodeId, is_drained: bool) -> Result<Arc<Node>, Failure> {
+        let node = self.node(id)?;
+        if let Some(state) = node.set_drained(is_drained) {
+            self.sinks.journal.append(Entry::NodeState {
+                node: id.clone(),
+                state,
+            });
+        }
+        Ok(node)
     }
 
     /// A node for new work.

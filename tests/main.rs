@@ -22,6 +22,7 @@ mod live_quoting;
 mod peer;
 mod peers_inputs;
 mod recordings;
+mod session_events;
 mod sim_behaviour;
 mod sim_conformance;
 mod sim_faults;

@@ -1,5 +1,7 @@
 //! Answer, park, hang up.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 
 use super::effect::await_effect;
@@ -132,6 +134,33 @@ impl Control {
             (!sight.session.is_live()).then_some(())
         });
         await_effect(&node, session, "uuid_kill", down, deadline).await
+    }
+
+    /// The leg with which a session of the call is bridged, else the only other live leg.
+    ///
+    /// # Errors
+    /// CALL_NOT_FOUND; SESSION_NOT_FOUND when the call has no such session; SESSION_STATE when it
+    /// is not clear who the peer is.
+    pub fn peer(&self, call: &CallId, id: &SessionId) -> Result<Arc<Session>, Failure> {
+        let call = self.call(call)?;
+        let Some(session) = call.sessions.iter().find(|session| session.id == *id) else {
+            return Err(Failure::session_not_found(id).with("call_id", &call.id));
+        };
+        if let Some(peer) = &session.peer {
+            return self.session(peer);
+        }
+        let mut others = call
+            .sessions
+            .iter()
+            .filter(|other| other.id != *id && other.is_live());
+        match (others.next(), others.next()) {
+            (Some(only), None) => Ok(Arc::clone(only)),
+            (None, _) => Err(wrong_state(session, "is the only live leg of its call")),
+            (Some(_), Some(_)) => Err(wrong_state(
+                session,
+                "is not bridged, and its call has several other legs",
+            )),
+        }
     }
 
     /// The call.

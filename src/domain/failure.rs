@@ -60,6 +60,8 @@ pub enum Reason {
     ProtocolError,
     /// A defect of the gateway.
     Internal,
+    /// The job has not ended yet.
+    JobRunning,
 }
 
 /// A field of a request and what is wrong with it.

@@ -171,6 +171,18 @@ impl Journal {
         self.cursor_at(self.lock().dropped)
     }
 
+    /// The events of a session that are still held, oldest first.
+    pub fn of_session(&self, session: &SessionId) -> Vec<(Cursor, Arc<Entry>)> {
+        let ring = self.lock();
+        let is_about = |entry: &Entry| matches!(entry, Entry::Event(record) if record.session.as_ref() == Some(session));
+        let positions = ring.dropped + 1..;
+        positions
+            .zip(&ring.slots)
+            .filter(|(_, slot)| is_about(&slot.entry))
+            .map(|(position, slot)| (self.cursor_at(position), Arc::clone(&slot.entry)))
+            .collect()
+    }
+
     pub(super) fn cursor_at(&self, position: u64) -> Cursor {
         Cursor {
             epoch: self.epoch,

@@ -1,6 +1,7 @@
 //! One node, as everyone but its supervisor sees it.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Node {
     figures: Mutex<Figures>,
     /// Names of its applications in lower case, once they were asked for.
     applications: Mutex<Option<Arc<HashSet<String>>>>,
+    /// Whether it shall get no new work.
+    is_drained: AtomicBool,
 }
 
 // === impl Node ===
@@ -63,6 +66,7 @@ impl Node {
             status: watch::Sender::new(status),
             figures: Mutex::default(),
             applications: Mutex::default(),
+            is_drained: AtomicBool::new(false),
         }
     }
 
@@ -137,6 +141,28 @@ impl Node {
                 None => failure,
             }
         })
+    }
+
+    /// Takes it out of placement or puts it back; says whether its state is another one now.
+    pub fn set_drained(&self, is_drained: bool) -> Option<NodeState> {
+        self.is_drained.store(is_drained, Ordering::Release);
+        let state = self.in_service();
+        let is_up =
+            |status: &NodeStatus| matches!(status.state, NodeState::Ready | NodeState::Draining);
+        let is_new = self.update(|status| {
+            if is_up(status) {
+                status.state = state;
+            }
+        });
+        is_new.then_some(state)
+    }
+
+    /// Its state once its links are up and its sessions are read.
+    pub(super) fn in_service(&self) -> NodeState {
+        match self.is_drained.load(Ordering::Acquire) {
+            true => NodeState::Draining,
+            false => NodeState::Ready,
+        }
     }
 
     /// Names of its applications in lower case, if they are known.

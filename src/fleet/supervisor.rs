@@ -142,11 +142,11 @@ impl Supervisor {
         self.tell_gap();
         loop {
             match syncer.compare().await {
-                Ok(()) => break,
+                Ok(_) => break,
                 Err(error) => self.sync_failed(&error).await,
             }
         }
-        self.publish(NodeState::Ready, String::new());
+        self.publish(self.node.in_service(), String::new());
         info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
         if let Err(error) = syncer.compare().await {

@@ -15,7 +15,7 @@ use tracing::info;
 use super::Sinks;
 use super::node::Node;
 use super::sink::NodeSink;
-use crate::domain::{Deadline, Failure, SessionId};
+use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::{Command, Event, Outcome, Reply};
 
 /// How long one query may take. A table of 10,000 channels takes about a second.
@@ -37,6 +37,15 @@ pub(super) enum SyncError {
         query: &'static str,
         source: serde_json::Error,
     },
+}
+
+/// What a comparison corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Differences {
+    /// Sessions that were found on the node and not tracked.
+    pub found: usize,
+    /// Sessions that were tracked and no longer exist.
+    pub ended: usize,
 }
 
 /// Compares what a node has with what the tracker knows.
@@ -76,6 +85,14 @@ impl Syncer {
         }
     }
 
+    /// As [`Syncer::compare`], for whoever asked for it.
+    pub(super) async fn reconcile(&self) -> Result<Differences, Failure> {
+        self.compare().await.map_err(|error| match error {
+            SyncError::Query(failure) => failure,
+            other => Failure::new(Reason::ProtocolError, other.to_string()).node(self.node.id()),
+        })
+    }
+
     /// Learns which FreeSWITCH this is. One that was started anew has lost all its sessions and
     /// jobs.
     pub(super) async fn identify(&self) -> Result<(), SyncError> {
@@ -90,7 +107,7 @@ impl Syncer {
     }
 
     /// Makes the tracker agree with the node's list of channels.
-    pub(super) async fn compare(&self) -> Result<(), SyncError> {
+    pub(super) async fn compare(&self) -> Result<Differences, SyncError> {
         let rows: Vec<ChannelRow> = self.table("show channels as json").await?;
         let listed: HashSet<SessionId> = rows
             .iter()
@@ -108,6 +125,7 @@ impl Syncer {
 
         // What was adopted may have ended before it was: then its events came too early to be of
         // use, and nothing else would ever end it.
+        let found = adopted.len();
         let suspects = known.difference(&listed).cloned().chain(adopted).collect();
         let gone = each(suspects, |id| self.is_gone(id)).await;
         if !gone.is_empty() {
@@ -117,7 +135,10 @@ impl Syncer {
         for id in &gone {
             self.sink.end(id, None, "lost while disconnected");
         }
-        Ok(())
+        Ok(Differences {
+            found,
+            ended: gone.len(),
+        })
     }
 
     /// Asks for one session that is listed; it may have ended since.

@@ -2,11 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
-use super::convert::{self, id, to_call};
+use super::convert::{self, id, to_call, to_session};
 use super::page::{Wanted, page};
 use super::session_service::respond;
 use super::{Services, deadline};
-use crate::domain::{CallId, HangupCause};
+use crate::domain::{CallId, HangupCause, SessionId};
 use crate::pb;
 use crate::pb::call_service_server::CallService;
 use crate::tracker::Call;
@@ -77,5 +77,22 @@ impl CallService for Services {
             })
         };
         respond(answer.await)
+    }
+
+    async fn get_peer(
+        &self,
+        request: Request<pb::GetPeerRequest>,
+    ) -> Result<Response<pb::GetPeerResponse>, Status> {
+        let cursor = self.cursor();
+        let answer = || {
+            let call: CallId = id(&request.get_ref().call_id, "call_id")?;
+            let session: SessionId = id(&request.get_ref().session_id, "session_id")?;
+            let peer = self.control.peer(&call, &session)?;
+            Ok(pb::GetPeerResponse {
+                session: Some(to_session(&peer)),
+                cursor,
+            })
+        };
+        respond(answer())
     }
 }

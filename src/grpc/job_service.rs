@@ -172,6 +172,18 @@ impl JobService for Services {
         };
         respond(answer.await)
     }
+
+    async fn delete_job(
+        &self,
+        request: Request<pb::DeleteJobRequest>,
+    ) -> Result<Response<pb::DeleteJobResponse>, Status> {
+        let answer = || {
+            let id: JobId = id(&request.get_ref().job_id, "job_id")?;
+            self.control.jobs.delete(&id)?;
+            Ok(pb::DeleteJobResponse {})
+        };
+        respond(answer())
+    }
 }
 
 /// What RunJob and StartJob have in common.

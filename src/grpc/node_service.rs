@@ -6,7 +6,7 @@ use super::convert::{id, to_node};
 use super::page::{Wanted, page};
 use super::session_service::respond;
 use super::{Services, deadline};
-use crate::domain::{Failure, NodeId};
+use crate::domain::{Failure, NodeId, Reason};
 use crate::esl::Command;
 use crate::esl::quote::ApiCommand;
 use crate::pb;
@@ -76,6 +76,57 @@ impl NodeService for Services {
             })
         };
         respond(answer.await)
+    }
+
+    async fn drain_node(
+        &self,
+        request: Request<pb::DrainNodeRequest>,
+    ) -> Result<Response<pb::DrainNodeResponse>, Status> {
+        let node = self.set_drained(&request.get_ref().node_id, true);
+        respond(node.map(|node| pb::DrainNodeResponse { node: Some(node) }))
+    }
+
+    async fn undrain_node(
+        &self,
+        request: Request<pb::UndrainNodeRequest>,
+    ) -> Result<Response<pb::UndrainNodeResponse>, Status> {
+        let node = self.set_drained(&request.get_ref().node_id, false);
+        respond(node.map(|node| pb::UndrainNodeResponse { node: Some(node) }))
+    }
+
+    async fn reconcile_node(
+        &self,
+        request: Request<pb::ReconcileNodeRequest>,
+    ) -> Result<Response<pb::ReconcileNodeResponse>, Status> {
+        let (request, deadline) = self.open(request);
+        let answer = async {
+            let id: NodeId = id(&request.node_id, "node_id")?;
+            let late = || {
+                let message = "the deadline passed before the comparison was done; what was corrected stays so";
+                Failure::new(Reason::DeadlineExceeded, message)
+                    .node(&id)
+                    .with("command_sent", true)
+            };
+            let differences = deadline
+                .bound(self.control.fleet.reconcile(&id))
+                .await
+                .ok_or_else(late)??;
+            let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            Ok(pb::ReconcileNodeResponse {
+                node: Some(to_node(&*self.control.fleet.node(&id)?, &self.control)),
+                sessions_found: count(differences.found),
+                sessions_ended: count(differences.ended),
+            })
+        };
+        respond(answer.await)
+    }
+}
+
+impl Services {
+    fn set_drained(&self, node_id: &str, is_drained: bool) -> Result<pb::Node, Failure> {
+        let id: NodeId = id(node_id, "node_id")?;
+        let node = self.control.fleet.set_drained(&id, is_drained)?;
+        Ok(to_node(&node, &self.control))
     }
 }
 

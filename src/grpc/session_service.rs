@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{self, id, labels, optional_duration, optional_text, selector, to_session};
 use super::filter::ListFilter;
 use super::page::{Wanted, page};
+use super::session_verbs::SessionStream;
 use super::status::status;
 use super::{Services, deadline};
 use crate::control::{Execute, ExecuteWait, Originate, OriginateWait, Peer};
@@ -502,6 +503,30 @@ impl SessionService for Services {
     ) -> Answer<pb::EavesdropResponse> {
         let (request, deadline) = self.open(request);
         respond(self.eavesdrop_on(request, deadline).await)
+    }
+
+    async fn list_session_events(
+        &self,
+        request: Request<pb::ListSessionEventsRequest>,
+    ) -> Answer<pb::ListSessionEventsResponse> {
+        respond(self.list_events(request.get_ref()))
+    }
+
+    async fn wait_for_events(
+        &self,
+        request: Request<pb::WaitForEventsRequest>,
+    ) -> Answer<pb::WaitForEventsResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.await_events(request, deadline).await)
+    }
+
+    type WatchSessionStream = SessionStream;
+
+    async fn watch_session(
+        &self,
+        request: Request<pb::WatchSessionRequest>,
+    ) -> Answer<SessionStream> {
+        respond(self.watch(request.get_ref()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The verbs of SessionService, in families: from the fields of a request to a verb of `control`.
 
+mod events;
 mod media;
 mod signalling;
 
@@ -7,6 +8,8 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use tonic::Request;
+
+pub(super) use events::SessionStream;
 
 use super::convert::{self, optional_duration};
 use super::{Services, deadline};

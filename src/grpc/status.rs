@@ -64,6 +64,7 @@ fn code_and_name(reason: Reason) -> (Code, &'static str) {
         Reason::CursorLost => (Code::OutOfRange, "CURSOR_LOST"),
         Reason::ProtocolError => (Code::Internal, "PROTOCOL_ERROR"),
         Reason::Internal => (Code::Internal, "INTERNAL"),
+        Reason::JobRunning => (Code::FailedPrecondition, "JOB_RUNNING"),
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
 
     /// One of each; the exhaustive match above does not compile when one is missing there, and the
     /// count below fails when one is missing here.
-    const ALL: [Reason; 25] = [
+    const ALL: [Reason; 26] = [
         Reason::InvalidArgument,
         Reason::UnknownApplication,
         Reason::SessionNotFound,
@@ -100,6 +101,7 @@ mod tests {
         Reason::CursorLost,
         Reason::ProtocolError,
         Reason::Internal,
+        Reason::JobRunning,
     ];
 
     #[test]

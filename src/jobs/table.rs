@@ -159,6 +159,24 @@ impl Jobs {
         finished
     }
 
+    /// Forgets a job that has ended.
+    ///
+    /// # Errors
+    /// JOB_NOT_FOUND, or JOB_RUNNING while it has not ended.
+    pub fn delete(&self, id: &JobId) -> Result<(), Failure> {
+        let job = self.get(id)?;
+        if !job.state.is_end() {
+            let message = format!("job {id} has not ended yet; cancel it first");
+            return Err(Failure::new(Reason::JobRunning, message)
+                .job(id)
+                .with("state", job.state.name()));
+        }
+        let mut table = self.lock();
+        table.jobs.remove(id.as_str());
+        table.finished.retain(|(_, finished)| finished != id);
+        Ok(())
+    }
+
     /// FreeSWITCH restarted: nobody can tell any more what became of the jobs that it ran.
     pub fn node_restarted(&self, node: &NodeId) {
         let mut table = self.lock();
