@@ -11,6 +11,7 @@ mod media;
 mod once;
 mod originate;
 mod playback;
+mod progress;
 mod recording;
 mod schedule;
 mod signalling;
@@ -29,6 +30,7 @@ pub use media::MuteDirection;
 pub use once::{Once, OnceConfig};
 pub use originate::{Originate, OriginateWait, Originated};
 pub use playback::{Legs, Playback, Seek};
+pub use progress::{Placing, Progress};
 pub use recording::Recording;
 pub use transfer::Extension;
 

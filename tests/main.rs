@@ -19,6 +19,7 @@ mod esl_link;
 mod fuzz_seeds;
 mod gateway;
 mod live_quoting;
+mod originate_stream;
 mod peer;
 mod peers_inputs;
 mod recordings;

@@ -4,7 +4,7 @@ use switchgate::pb::{self, ReturnWhen};
 use switchgate::sim::Fault;
 use tonic::Code;
 
-use crate::api_sessions::{hang_up, originate};
+use crate::client::{hang_up, originate};
 use crate::gateway::{Gateway, code_and_reason, on_each, within};
 
 const ECHO: &str = "sofia/internal/echo@127.0.0.1";

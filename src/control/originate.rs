@@ -11,7 +11,7 @@ use super::effect::AFTERMATH;
 use super::{Control, Seen};
 use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
 use crate::esl::Outcome;
-use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
+use crate::esl::quote::{ApiCommand, Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::{Node, Selector};
 use crate::jobs::JobSpec;
 use crate::tracker::{Labels, Watch, WatchLost};
@@ -92,11 +92,20 @@ const OWN_VARIABLES: [(&str, &str); 6] = [
     ("originate_retries", "originate again instead"),
 ];
 
+/// A call that was checked and placed, but not started.
+pub(super) struct Plan {
+    pub(super) node: Arc<Node>,
+    /// One for each endpoint.
+    pub(super) legs: Vec<SessionId>,
+    ring: Duration,
+    api: ApiCommand,
+}
+
 /// Cancels the job when its caller leaves.
-struct CancelOnDrop<'a> {
-    control: &'a Control,
-    job: &'a JobId,
-    armed: bool,
+pub(super) struct CancelOnDrop {
+    control: Control,
+    job: JobId,
+    pub(super) armed: bool,
 }
 
 // === impl Control ===
@@ -113,44 +122,14 @@ impl Control {
         deadline: Deadline,
         left: &CancellationToken,
     ) -> Result<Originated, Failure> {
-        check(request)?;
-        let node = self.fleet.place(&request.selector)?;
-        if let Target::Application { name, .. } = &request.target {
-            self.check_application(&node, name, "application.name", deadline)
-                .await?;
-        }
-        let legs = leg_ids(request);
-        let ring = ring_time(request, deadline);
-        let command = command(request, &legs, ring);
-        let api = command
-            .to_api()
-            .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;
-
-        for leg in &legs {
-            self.tracker.expect(leg, Arc::clone(&request.labels));
-        }
+        let plan = self.plan(request, deadline).await?;
+        let (node, legs) = (Arc::clone(&plan.node), plan.legs.clone());
         let mut watches: Vec<_> = legs
             .iter()
             .map(|leg| self.watch_leg(&node, leg, request.wait))
             .collect();
-        let spec = JobSpec {
-            id: job_id(request),
-            command: "originate".to_owned(),
-            arguments: api.arguments().to_owned(),
-            node: node.id().clone(),
-            session: legs.first().cloned(),
-            labels: Arc::clone(&request.labels),
-            // Failover tries one leg after the other, each for as long as it may ring.
-            timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
-        };
-        let job = self
-            .launch(&node, spec, &api, legs.clone())
-            .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))?;
-        let mut guard = CancelOnDrop {
-            control: self,
-            job: &job,
-            armed: !request.detach,
-        };
+        let job = self.carry_out(plan, request)?;
+        let mut guard = CancelOnDrop::new(self, &job, !request.detach);
 
         let seen = select_all(watches.iter_mut().map(|watch| Box::pin(watch.seen())));
         let result = tokio::select! {
@@ -180,6 +159,56 @@ impl Control {
         }
     }
 
+    /// Checks a call and chooses its node and ids. Nothing is sent yet.
+    pub(super) async fn plan(
+        &self,
+        request: &Originate,
+        deadline: Deadline,
+    ) -> Result<Plan, Failure> {
+        check(request)?;
+        let node = self.fleet.place(&request.selector)?;
+        if let Target::Application { name, .. } = &request.target {
+            self.check_application(&node, name, "application.name", deadline)
+                .await?;
+        }
+        let legs = leg_ids(request);
+        let ring = ring_time(request, deadline);
+        let api = command(request, &legs, ring)
+            .to_api()
+            .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;
+        Ok(Plan {
+            node,
+            legs,
+            ring,
+            api,
+        })
+    }
+
+    /// Starts the job of a planned call. Whoever wants to see its legs watches them before.
+    pub(super) fn carry_out(&self, plan: Plan, request: &Originate) -> Result<JobId, Failure> {
+        let Plan {
+            node,
+            legs,
+            ring,
+            api,
+        } = plan;
+        for leg in &legs {
+            self.tracker.expect(leg, Arc::clone(&request.labels));
+        }
+        let spec = JobSpec {
+            id: job_id(request),
+            command: "originate".to_owned(),
+            arguments: api.arguments().to_owned(),
+            node: node.id().clone(),
+            session: legs.first().cloned(),
+            labels: Arc::clone(&request.labels),
+            // Failover tries one leg after the other, each for as long as it may ring.
+            timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
+        };
+        self.launch(&node, spec, &api, legs.clone())
+            .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))
+    }
+
     fn watch_leg(&self, node: &Node, leg: &SessionId, wait: OriginateWait) -> Watch<Seen> {
         let witness = self.witness();
         self.tracker.watch(node.id(), leg, move |sight| {
@@ -198,7 +227,7 @@ impl Control {
 
     /// Why the call did not come about. Of one that did, the leg's own events tell, which come
     /// before the result or never.
-    async fn job_failure(&self, job: &JobId) -> Failure {
+    pub(super) async fn job_failure(&self, job: &JobId) -> Failure {
         match self.jobs.ended(job).await.map(|job| job.outcome.clone()) {
             Ok(Some(Err(failure))) | Err(failure) => failure,
             Ok(_) => {
@@ -224,7 +253,7 @@ impl Control {
 
     /// The far end's own SIP status, where one leg was called, says more than the one that stands
     /// for the cause.
-    fn with_sip_code(&self, failure: Failure, legs: &[SessionId]) -> Failure {
+    pub(super) fn with_sip_code(&self, failure: Failure, legs: &[SessionId]) -> Failure {
         let told = match legs {
             [leg] if failure.metadata().contains_key("hangup_cause") => self.tracker.session(leg),
             _ => None,
@@ -235,7 +264,7 @@ impl Control {
         }
     }
 
-    fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
+    pub(super) fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
         let message = format!("the call cannot be seen: {lost}; look at job {job} later");
         Failure::new(Reason::OutcomeUnknown, message)
     }
@@ -243,11 +272,21 @@ impl Control {
 
 // === impl CancelOnDrop ===
 
-impl Drop for CancelOnDrop<'_> {
+impl CancelOnDrop {
+    pub(super) fn new(control: &Control, job: &JobId, armed: bool) -> Self {
+        Self {
+            control: control.clone(),
+            job: job.clone(),
+            armed,
+        }
+    }
+}
+
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if self.armed {
             // A job that has ended needs no cancellation.
-            let _ = self.control.jobs.cancel(self.job, ABANDONED);
+            let _ = self.control.jobs.cancel(&self.job, ABANDONED);
         }
     }
 }
@@ -268,7 +307,7 @@ fn winner_of(result: &Outcome) -> Option<SessionId> {
 }
 
 /// The job was registered, so its command is on its way if it has not been written yet.
-fn out_of_time(detach: bool) -> Failure {
+pub(super) fn out_of_time(detach: bool) -> Failure {
     let message = match detach {
         true => "the deadline passed; the call goes on",
         false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",

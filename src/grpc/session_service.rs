@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{self, id, labels, optional_duration, optional_text, selector, to_session};
 use super::filter::ListFilter;
 use super::page::{Wanted, page};
-use super::session_verbs::SessionStream;
+use super::session_verbs::{OriginateProgress, SessionStream};
 use super::status::status;
 use super::{Services, deadline};
 use crate::control::{Execute, ExecuteWait, Originate, OriginateWait, Peer};
@@ -518,6 +518,22 @@ impl SessionService for Services {
     ) -> Answer<pb::WaitForEventsResponse> {
         let (request, deadline) = self.open(request);
         respond(self.await_events(request, deadline).await)
+    }
+
+    type OriginateStreamStream = OriginateProgress;
+
+    async fn originate_stream(
+        &self,
+        request: Request<pb::OriginateStreamRequest>,
+    ) -> Answer<OriginateProgress> {
+        let deadline = deadline::of(&request, self.deadlines.originate, &self.deadlines);
+        let inner = request.into_inner().originate;
+        let answer = async {
+            let inner = inner
+                .ok_or_else(|| Failure::invalid("originate", "is missing; describe the call"))?;
+            self.place(&originate(inner)?, deadline).await
+        };
+        respond(answer.await)
     }
 
     type WatchSessionStream = SessionStream;

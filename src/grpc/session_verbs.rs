@@ -2,6 +2,7 @@
 
 mod events;
 mod media;
+mod progress;
 mod signalling;
 
 use std::hash::Hash;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tonic::Request;
 
 pub(super) use events::SessionStream;
+pub(super) use progress::OriginateProgress;
 
 use super::convert::{self, optional_duration};
 use super::{Services, deadline};
