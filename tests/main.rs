@@ -13,6 +13,7 @@ mod api_request_id;
 mod api_sessions;
 mod cli;
 mod client;
+mod docs;
 mod esl_captures;
 mod esl_connector;
 mod esl_link;
