@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use crate::api_sessions::{hang_up, originate};
+use crate::client::{hang_up, originate};
 use crate::gateway::{Gateway, code_and_reason, connect, on_each, within};
 
 /// A tone that lasts this long.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use switchgate::pb::{self, HangupCause};
 use tonic::Code;
 
-use crate::api_sessions::hang_up;
+use crate::client::hang_up;
 use crate::gateway::{Gateway, on_each, within};
 use crate::verbs::{
     answered, ended, is_failure, not_now, pass, refuses, release, seconds, session, unanswered,
