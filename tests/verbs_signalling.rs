@@ -9,6 +9,7 @@ use crate::client::hang_up;
 use crate::gateway::{Gateway, on_each, within};
 use crate::verbs::{
     answered, ended, is_failure, not_now, pass, refuses, release, seconds, session, unanswered,
+    until,
 };
 
 #[tokio::test]
@@ -113,9 +114,41 @@ async fn respond_is_not_for_an_answered_leg() {
 }
 
 #[tokio::test]
-async fn deflect_tells_what_the_far_end_answered_and_ends_the_leg() {
+async fn deflect_redirects_a_leg_that_is_not_answered() {
+    on_each(async |gateway| {
+        let (outbound, inbound) = unanswered(&gateway).await;
+        let place = gateway.dial("answer");
+        let request = pb::DeflectRequest {
+            session_id: inbound,
+            uri: place.replace("sofia/internal/", "sip:"),
+            ..Default::default()
+        };
+        let response = within(gateway.sessions().deflect(request)).await;
+        let response = response.unwrap().into_inner();
+        assert!(response.session.unwrap().hangup.is_some());
+        assert_eq!(response.answer, "");
+        // The caller goes where it was sent, and is answered there.
+        let id = outbound.parse().unwrap();
+        until(|| {
+            let session = gateway.control.tracker.session(&id)?;
+            session.answered.then_some(())
+        })
+        .await;
+        release(&gateway, &outbound).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deflect_tells_what_the_far_end_of_an_answered_leg_says() {
     on_each(async |gateway| {
         let (_outbound, inbound) = unanswered(&gateway).await;
+        let answer = pb::AnswerRequest {
+            session_id: inbound.clone(),
+            ..Default::default()
+        };
+        within(gateway.sessions().answer(answer)).await.unwrap();
         let request = pb::DeflectRequest {
             session_id: inbound,
             uri: "sip:park@127.0.0.1".to_owned(),
@@ -236,7 +269,7 @@ async fn bad_arguments_name_their_field_and_reach_nobody() {
     let gateway = Gateway::over_sim().await;
     let (_outbound, inbound) = unanswered(&gateway).await;
     let mut client = gateway.sessions();
-    for status in [0, 99, 700] {
+    for status in [0, 99, 200, 302, 700] {
         let request = pb::RespondRequest {
             session_id: inbound.clone(),
             status,

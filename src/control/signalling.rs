@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::verb::{in_field, is_event};
 use super::{Control, Execute, ExecuteWait, Seen, wrong_state};
 use crate::domain::{Deadline, Direction, Failure, SessionId};
-use crate::esl::Outcome;
-use crate::esl::quote::{ApiCommand, check_text};
+use crate::esl::quote::{ApiCommand, check_text, sendmsg_execute};
+use crate::esl::{Command, Outcome};
 use crate::fleet::Node;
 use crate::tracker::Session;
 
@@ -61,10 +63,14 @@ impl Control {
         phrase: &str,
         deadline: Deadline,
     ) -> Result<Seen, Failure> {
-        if !(100..700).contains(&status) {
+        // A 2xx would go out without media and FreeSWITCH would not know; of a 302 it loses the
+        // address (`SWITCH_MESSAGE_INDICATE_RESPOND` in `mod_sofia.c`).
+        if !matches!(status, 100..200 | 400..700) {
             return Err(Failure::invalid(
                 "status",
-                format!("{status} is no SIP status; use 100 to 699"),
+                format!(
+                    "{status} is no provisional or refusing SIP status; use 100 to 199 or 400 to 699, Answer to answer, Deflect to redirect"
+                ),
             ));
         }
         let (session, _) = self.unanswered(id)?;
@@ -79,7 +85,8 @@ impl Control {
         Ok(self.execute(&request, deadline).await?.seen)
     }
 
-    /// `uuid_deflect`; proof: CHANNEL_HANGUP. Gives back what the far end answered, too.
+    /// `uuid_deflect`, or `sendmsg` execute `redirect` for an inbound leg that is not answered;
+    /// proof: CHANNEL_HANGUP. Gives back what the far end answered, too.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for what is no URI.
@@ -99,6 +106,9 @@ impl Control {
             ));
         }
         check_text(uri).map_err(in_field("uri"))?;
+        if !session.answered && session.direction != Some(Direction::Outbound) {
+            return self.redirect(&session, &node, uri, deadline).await;
+        }
         // The api takes what follows the first space as it is (`uuid_deflect` in mod_commands.c).
         let command =
             ApiCommand::new("uuid_deflect", &format!("{id} {uri}")).map_err(in_field("uri"))?;
@@ -122,6 +132,30 @@ impl Control {
                     .with("command_sent", true),
             ),
         }
+    }
+
+    /// The far end is not asked, so it has no answer.
+    async fn redirect(
+        &self,
+        session: &Session,
+        node: &Node,
+        uri: &str,
+        deadline: Deadline,
+    ) -> Result<(Seen, String), Failure> {
+        let ticket = Uuid::new_v4();
+        let text = sendmsg_execute(&session.id, "redirect", uri, &ticket, true, None)
+            .map_err(in_field("uri"))?;
+        self.check_application(node, "redirect", "session_id", deadline)
+            .await?;
+        let witness = self.witness();
+        let down = self.watch_effect(node, &session.id, move |sight| {
+            (!sight.session.is_live()).then(|| witness(sight.session))
+        });
+        let command = Command::rendered(text);
+        let seen = self
+            .effect(node, session, "redirect", command, down, deadline)
+            .await?;
+        Ok((seen, String::new()))
     }
 
     fn unanswered(&self, id: &SessionId) -> Result<(Arc<Session>, Arc<Node>), Failure> {
