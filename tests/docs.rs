@@ -107,7 +107,7 @@ fn split(comment: &str) -> (String, String, String) {
         Some((sends, proof)) => (
             sends.to_owned(),
             proof.to_owned(),
-            format!("{}{rest}", before),
+            format!("{before}{rest}"),
         ),
         None => (
             command.to_owned(),
