@@ -27,6 +27,8 @@ const JOB_MARGIN: Duration = Duration::from_secs(10);
 const FAILOVER: (&str, &str) = ("originate_continue_on_timeout", "true");
 /// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
 const DEFAULT_RING: Duration = Duration::from_secs(60);
+/// How long the events of a call may take whose result has come.
+const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Names ids that are derived from a client's `request_id`.
 const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
 
@@ -135,7 +137,7 @@ impl Control {
         let result = tokio::select! {
             biased;
             (seen, _, _) = seen => seen.map_err(|lost| self.unseen(&job, &lost)),
-            failure = self.job_failure(&job) => Err(failure),
+            result = self.without_events(&job) => result,
             () = tokio::time::sleep_until(deadline.instant()) => Err(out_of_time(request.detach)),
             () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
         };
@@ -225,17 +227,26 @@ impl Control {
         })
     }
 
-    /// Why the call did not come about. Of one that did, the leg's own events tell, which come
-    /// before the result or never.
+    /// Why the call did not come about, or that its events were lost.
     pub(super) async fn job_failure(&self, job: &JobId) -> Failure {
-        match self.jobs.ended(job).await.map(|job| job.outcome.clone()) {
-            Ok(Some(Err(failure))) | Err(failure) => failure,
-            Ok(_) => {
-                tokio::time::sleep(AFTERMATH).await;
-                let message = "the call came about, but its events were lost; look at the session";
-                Failure::new(Reason::OutcomeUnknown, message)
-            }
+        match self.without_events(job).await {
+            Err(failure) => failure,
+            Ok(_) => events_lost(),
         }
+    }
+
+    /// Why the call did not come about. Of one that did, the leg's own events tell, which come at
+    /// about the same time; where they do not, what is known of the leg has to do.
+    async fn without_events(&self, job: &JobId) -> Result<Seen, Failure> {
+        let winner = match &self.jobs.ended(job).await?.outcome {
+            Some(Err(failure)) => return Err(failure.clone()),
+            Some(Ok(output)) => winner_of(&output.meaning),
+            None => None,
+        };
+        tokio::time::sleep(EVENT_PATIENCE).await;
+        let seen = winner.and_then(|winner| self.look(&winner).ok());
+        seen.filter(|seen| seen.session.answered)
+            .ok_or_else(events_lost)
     }
 
     /// Of legs that are answered at the same moment FreeSWITCH keeps one; the result names it.
@@ -289,6 +300,11 @@ impl Drop for CancelOnDrop {
             let _ = self.control.jobs.cancel(&self.job, ABANDONED);
         }
     }
+}
+
+fn events_lost() -> Failure {
+    let message = "the call came about, but its events were lost; look at the session";
+    Failure::new(Reason::OutcomeUnknown, message)
 }
 
 /// Whether the first answer that is seen may be that of a leg that loses.
