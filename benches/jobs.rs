@@ -33,7 +33,7 @@ mod raw;
 #[path = "jobs/report.rs"]
 mod report;
 
-use gateway::Load;
+use gateway::{Gateway, Load, Rpc};
 use questions::Questions;
 use report::{Report, Round};
 
@@ -60,9 +60,9 @@ struct Arguments {
     /// Command links of the gateway, and links of the raw client in d.
     #[arg(long, default_value_t = 8)]
     links: usize,
-    /// Leaves out the raw measurements, for a profile of the gateway.
-    #[arg(long)]
-    gateway_only: bool,
+    /// Which measurements; fewer are for a profile.
+    #[arg(long, default_value = "abcd")]
+    measure: String,
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
@@ -90,7 +90,8 @@ fn main() -> Result<()> {
         arguments.rounds, arguments.jobs, arguments.callers, arguments.connections, arguments.links
     );
 
-    let live = raw::LiveSession::start(&peer.address, &peer.password)?;
+    let wanted = |letter| arguments.measure.contains(letter);
+    let live = raw::LiveSession::start(&peer)?;
     let ask = |count| Questions::new(count, live.id());
     let load = Load {
         callers: arguments.callers,
@@ -98,27 +99,23 @@ fn main() -> Result<()> {
     };
     let mut report = Report::default();
     for _ in 0..arguments.rounds {
-        let mut round = Round::default();
-        if !arguments.gateway_only {
-            let one = raw::one_link(&peer.address, &peer.password, &ask(arguments.jobs))?;
-            let many = raw::links(
-                &peer.address,
-                &peer.password,
-                arguments.links,
-                &ask(arguments.jobs),
-            )?;
-            round.raw_one = Some(one);
-            round.raw_links = Some(many);
+        let mut round = Round::new(arguments.jobs);
+        if wanted('a') {
+            round.raw_one = Some(raw::one_link(&peer, &ask(arguments.jobs))?);
         }
-        let gateway = servers.block_on(gateway::Gateway::start(&peer, arguments.links))?;
-        for (measured, how) in [
-            (&mut round.run_job, gateway::Rpc::RunJob),
-            (&mut round.run_api, gateway::Rpc::RunApi),
+        if wanted('d') {
+            round.raw_links = Some(raw::links(&peer, arguments.links, &ask(arguments.jobs))?);
+        }
+        let gateway = servers.block_on(Gateway::start(&peer, arguments.links))?;
+        for (letter, rpc, measured) in [
+            ('b', Rpc::RunJob, &mut round.run_job),
+            ('c', Rpc::RunApi, &mut round.run_api),
         ] {
-            let address = gateway.address();
-            callers.block_on(load.run(address, how, ask(WARM_UP)))?;
-            let questions = ask(arguments.jobs);
-            *measured = callers.block_on(load.run(address, how, questions))?;
+            if wanted(letter) {
+                callers.block_on(load.run(gateway.address(), rpc, ask(WARM_UP)))?;
+                let questions = ask(arguments.jobs);
+                *measured = Some(callers.block_on(load.run(gateway.address(), rpc, questions))?);
+            }
         }
         servers.block_on(gateway.stop())?;
         round.print();

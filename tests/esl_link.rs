@@ -18,6 +18,7 @@ use crate::peer::{Peer, api, config, event, link};
 mod end;
 mod liveness;
 mod loss;
+mod nudge;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -3,11 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use uuid::Uuid;
 
+use crate::Peer;
 use crate::questions::{Question, Questions};
 
 /// Commands under way on a link: enough that FreeSWITCH never waits for one, few enough that the
@@ -36,8 +38,8 @@ struct Frame {
 }
 
 /// Time for all jobs over one link, which also brings their results.
-pub(crate) fn one_link(address: &str, password: &str, questions: &Questions) -> Result<Duration> {
-    let mut link = RawLink::connect(address, password)?;
+pub(crate) fn one_link(peer: &Peer, questions: &Questions) -> Result<Duration> {
+    let mut link = RawLink::connect(peer)?;
     link.command(SUBSCRIBE)?;
     let (commands, mut due) = plan(questions.iter());
     let began = Instant::now();
@@ -46,13 +48,8 @@ pub(crate) fn one_link(address: &str, password: &str, questions: &Questions) -> 
 }
 
 /// Time for all jobs over several links, with one more for their results, as the gateway has it.
-pub(crate) fn links(
-    address: &str,
-    password: &str,
-    count: usize,
-    questions: &Questions,
-) -> Result<Duration> {
-    let mut events = RawLink::connect(address, password)?;
+pub(crate) fn links(peer: &Peer, count: usize, questions: &Questions) -> Result<Duration> {
+    let mut events = RawLink::connect(peer)?;
     events.command(SUBSCRIBE)?;
     let (commands, mut due) = plan(questions.iter());
     let mut parts = vec![VecDeque::new(); count];
@@ -61,24 +58,28 @@ pub(crate) fn links(
     }
     let links: Vec<_> = parts
         .into_iter()
-        .map(|part| Ok((RawLink::connect(address, password)?, part)))
+        .map(|part| Ok((RawLink::connect(peer)?, part)))
         .collect::<Result<_>>()?;
+    let mut nudge = events.reader.get_ref().try_clone()?;
     let began = Instant::now();
     std::thread::scope(|scope| {
         let senders: Vec<_> = links
             .into_iter()
             .map(|(mut link, part)| scope.spawn(move || link.run(part, &mut Due::new())))
             .collect();
-        events.run(VecDeque::new(), &mut due)?;
+        let results = scope.spawn(move || events.run(VecDeque::new(), &mut due));
         for sender in senders {
-            match sender.join() {
-                Ok(result) => result?,
-                Err(_) => bail!("a sender panicked"),
-            }
+            joined(sender)?;
         }
-        Ok(())
+        // FreeSWITCH would hold the last results back for up to 20 ms.
+        nudge.write_all(b"\n")?;
+        joined(results)
     })?;
     Ok(began.elapsed())
+}
+
+fn joined(thread: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+    thread.join().unwrap_or_else(|_| bail!("a thread panicked"))
 }
 
 fn plan<'a>(questions: impl Iterator<Item = &'a Question>) -> (VecDeque<String>, Due<'a>) {
@@ -94,8 +95,8 @@ fn plan<'a>(questions: impl Iterator<Item = &'a Question>) -> (VecDeque<String>,
 // === impl LiveSession ===
 
 impl LiveSession {
-    pub(crate) fn start(address: &str, password: &str) -> Result<Self> {
-        let mut link = RawLink::connect(address, password)?;
+    pub(crate) fn start(peer: &Peer) -> Result<Self> {
+        let mut link = RawLink::connect(peer)?;
         let id = Uuid::new_v4().to_string();
         let originate = format!("api originate {{origination_uuid={id}}}null/bench &park()\n\n");
         let answer = link.command(&originate)?.body;
@@ -119,7 +120,8 @@ impl LiveSession {
 // === impl RawLink ===
 
 impl RawLink {
-    fn connect(address: &str, password: &str) -> Result<Self> {
+    fn connect(peer: &Peer) -> Result<Self> {
+        let address = &peer.address;
         let stream =
             TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
@@ -128,7 +130,7 @@ impl RawLink {
             reader: BufReader::new(stream),
         };
         link.read()?;
-        let reply = link.command(&format!("auth {password}\n\n"))?;
+        let reply = link.command(&format!("auth {}\n\n", peer.password))?;
         ensure!(
             reply.header("Reply-Text") == Some("+OK accepted"),
             "{address} refused the password"

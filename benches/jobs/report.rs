@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 /// One measurement through the gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) elapsed: Duration,
     /// In ascending order.
@@ -14,12 +14,13 @@ pub(crate) struct Measured {
 }
 
 /// One round of all measurements.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Round {
+    jobs: usize,
     pub(crate) raw_one: Option<Duration>,
     pub(crate) raw_links: Option<Duration>,
-    pub(crate) run_job: Measured,
-    pub(crate) run_api: Measured,
+    pub(crate) run_job: Option<Measured>,
+    pub(crate) run_api: Option<Measured>,
 }
 
 /// All rounds.
@@ -35,31 +36,38 @@ pub(crate) struct Cpu(Duration);
 // === impl Round ===
 
 impl Round {
-    fn jobs(&self) -> f64 {
-        self.run_job.latencies.len() as f64
+    pub(crate) fn new(jobs: usize) -> Self {
+        Self {
+            jobs,
+            raw_one: None,
+            raw_links: None,
+            run_job: None,
+            run_api: None,
+        }
     }
 
     fn rate(&self, elapsed: Duration) -> f64 {
-        self.jobs() / elapsed.as_secs_f64()
+        self.jobs as f64 / elapsed.as_secs_f64()
     }
 
-    fn times(&self) -> Option<f64> {
-        Some(self.raw_one?.as_secs_f64() / self.run_job.elapsed.as_secs_f64())
+    /// How many times as fast as `other` RunJob was.
+    fn times(&self, other: Option<Duration>) -> Option<f64> {
+        Some(other?.as_secs_f64() / self.run_job.as_ref()?.elapsed.as_secs_f64())
     }
 
     pub(crate) fn print(&self) {
-        let raw = |elapsed: Option<Duration>| match elapsed {
+        let rate = |elapsed: Option<Duration>| match elapsed {
             Some(elapsed) => format!("{:>6.0}/s", self.rate(elapsed)),
             None => format!("{:>8}", "-"),
         };
+        let elapsed = |measured: &Option<Measured>| Some(measured.as_ref()?.elapsed);
         println!(
-            "a raw, 1 link {}   d raw, links {}   b RunJob {:>6.0}/s   c RunApi {:>6.0}/s   b/a {}",
-            raw(self.raw_one),
-            raw(self.raw_links),
-            self.rate(self.run_job.elapsed),
-            self.rate(self.run_api.elapsed),
-            self.times()
-                .map_or_else(|| "-".to_owned(), |times| format!("{times:.2}")),
+            "a raw, 1 link {}   d raw, links {}   b RunJob {}   c RunApi {}   b/a {:.2}",
+            rate(self.raw_one),
+            rate(self.raw_links),
+            rate(elapsed(&self.run_job)),
+            rate(elapsed(&self.run_api)),
+            self.times(self.raw_one).unwrap_or(f64::NAN),
         );
     }
 }
@@ -75,15 +83,13 @@ impl Report {
         println!("\nmedian of {} rounds:", self.rounds.len());
         self.print_raw("a raw bgapi, one link", |round| round.raw_one);
         self.print_raw("d raw bgapi, all links", |round| round.raw_links);
-        self.print_gateway("b RunJob", |round| &round.run_job);
-        self.print_gateway("c RunApi", |round| &round.run_api);
+        self.print_gateway("b RunJob", |round| round.run_job.as_ref());
+        self.print_gateway("c RunApi", |round| round.run_api.as_ref());
         println!("every answer was right and came to the caller that had asked");
-        if let Some(ceiling) = self.median(|round| {
-            Some(round.raw_links?.as_secs_f64() / round.run_job.elapsed.as_secs_f64())
-        }) {
-            println!("b/d {ceiling:.2}");
+        if let Some(times) = self.median(|round| round.times(round.raw_links)) {
+            println!("b/d {times:.2}");
         }
-        if let Some(times) = self.median(Round::times) {
+        if let Some(times) = self.median(|round| round.times(round.raw_one)) {
             let verdict = match times >= mark {
                 true => "reached",
                 false => "not reached",
@@ -98,17 +104,21 @@ impl Report {
         }
     }
 
-    fn print_gateway(&self, name: &str, measured: impl Fn(&Round) -> &Measured) {
+    fn print_gateway(&self, name: &str, measured: impl Fn(&Round) -> Option<&Measured>) {
         let of = |figure: &dyn Fn(&Measured, &Round) -> f64| {
-            self.median(|round| Some(figure(measured(round), round)))
-                .unwrap_or_default()
+            self.median(|round| Some(figure(measured(round)?, round)))
+        };
+        let Some(rate) = of(&|measured, round| round.rate(measured.elapsed)) else {
+            return;
+        };
+        let micros = |measured: &Measured, round: &Round| {
+            millis(measured.gateway_cpu) * 1000.0 / round.jobs as f64
         };
         println!(
-            "{name:<24}{:>8.0}/s   p50 {:>6.2} ms   p99 {:>6.2} ms   gateway CPU {:>4.0} us each",
-            of(&|measured, round| round.rate(measured.elapsed)),
-            of(&|measured, _| millis(measured.quantile(0.50))),
-            of(&|measured, _| millis(measured.quantile(0.99))),
-            of(&|measured, round| millis(measured.gateway_cpu) * 1000.0 / round.jobs()),
+            "{name:<24}{rate:>8.0}/s   p50 {:>6.2} ms   p99 {:>6.2} ms   gateway CPU {:>4.0} us each",
+            of(&|measured, _| millis(measured.quantile(0.50))).unwrap_or_default(),
+            of(&|measured, _| millis(measured.quantile(0.99))).unwrap_or_default(),
+            of(&micros).unwrap_or_default(),
         );
     }
 

@@ -215,7 +215,11 @@ impl Run {
             .await
         {
             Ok(reply) => match reply.outcome() {
-                Outcome::Ok(_) => jobs.started(&self.id),
+                Outcome::Ok(_) => {
+                    jobs.started(&self.id);
+                    // A short job has ended by now.
+                    self.node.expect_event();
+                }
                 refusal => {
                     let failure = Failure::new(
                         Reason::CommandRejected,

@@ -1,11 +1,12 @@
 //! One authenticated socket before and in its task.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::codec::{Decoder, FrameError, Limits};
 use super::command::Command;
@@ -73,9 +74,10 @@ impl Connection {
         };
         let (requests_tx, requests_rx) = mpsc::channel(config.queue);
         let (lost_tx, lost_rx) = watch::channel(None);
-        let task = LinkTask::new(self, config, requests_rx, lost_tx, sink);
+        let nudge = Arc::<Notify>::default();
+        let task = LinkTask::new(self, config, requests_rx, lost_tx, Arc::clone(&nudge), sink);
         drain.spawn(task.run(drain.stopped()));
-        Link::new(requests_tx, lost_rx)
+        Link::new(requests_tx, lost_rx, nudge)
     }
 
     /// The first frame of the stream. Cancel-safe: bytes read so far stay in the buffer.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::codec::FrameError;
 use super::command::Command;
@@ -48,6 +48,7 @@ pub struct Liveness {
 pub struct Link {
     requests: mpsc::Sender<Request>,
     lost: watch::Receiver<Option<Lost>>,
+    nudge: Arc<Notify>,
 }
 
 /// The reply to one command.
@@ -111,8 +112,13 @@ impl Link {
     pub(super) fn new(
         requests: mpsc::Sender<Request>,
         lost: watch::Receiver<Option<Lost>>,
+        nudge: Arc<Notify>,
     ) -> Self {
-        Self { requests, lost }
+        Self {
+            requests,
+            lost,
+            nudge,
+        }
     }
 
     /// Sends a command and waits for its reply. Dropping the future is safe at any time: a command
@@ -158,6 +164,14 @@ impl Link {
             // panicked; then nobody knows how far this one came.
             Err(_) => Err(LinkError::OutcomeUnknown(self.lost_cause())),
         }
+    }
+
+    /// Lets FreeSWITCH send the events that it holds for this link now. It looks for them when the
+    /// socket brings something to read, and else every 20 ms (`read_packet` in
+    /// `mod_event_socket.c`): a lone line feed, which means nothing, is enough. Measured: an event
+    /// comes 0.1 ms after it, and 15 ms later without.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
     }
 
     /// Why the link ended; `None` while it lives.

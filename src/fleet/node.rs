@@ -11,7 +11,7 @@ use super::NodeSpec;
 use super::figures::Figures;
 use super::pool::Pool;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
-use crate::esl::{Command, Event, LinkError, Reply};
+use crate::esl::{Command, Event, Link, LinkError, Reply};
 use crate::tracker::Labels;
 
 /// After which a retry makes sense when a node is away.
@@ -39,6 +39,8 @@ pub struct Node {
     address: String,
     labels: Labels,
     pub(super) pool: Pool,
+    /// While it is up.
+    event_link: Mutex<Option<Link>>,
     status: watch::Sender<NodeStatus>,
     figures: Mutex<Figures>,
     /// Names of its applications in lower case, once they were asked for.
@@ -63,6 +65,7 @@ impl Node {
             address: spec.connector.address.clone(),
             labels: spec.labels.clone(),
             pool: Pool::new(spec.command_links),
+            event_link: Mutex::default(),
             status: watch::Sender::new(status),
             figures: Mutex::default(),
             applications: Mutex::default(),
@@ -163,6 +166,17 @@ impl Node {
             true => NodeState::Draining,
             false => NodeState::Ready,
         }
+    }
+
+    /// Says that an event is due now, which FreeSWITCH would else hold back for a while.
+    pub fn expect_event(&self) {
+        if let Some(link) = &*lock(&self.event_link) {
+            link.nudge();
+        }
+    }
+
+    pub(super) fn set_event_link(&self, link: Option<Link>) {
+        *lock(&self.event_link) = link;
     }
 
     /// Names of its applications in lower case, if they are known.

@@ -120,12 +120,16 @@ impl Supervisor {
         );
         self.node.update(|status| status.connects += 1);
         info!(address = %self.spec.connector.address, "event link is up");
-        tokio::select! {
+        self.node.set_event_link(Some(link.clone()));
+        let end = tokio::select! {
             biased;
             () = self.drain.stopped() => Ended::Stopped,
             lost = link.ended() => self.ended(&lost),
             never = self.keep_in_sync(&link) => match never {},
-        }
+        };
+        // A link that is held lives on.
+        self.node.set_event_link(None);
+        end
     }
 
     /// Reads the truth until it is read, then takes a second look, and then does nothing until

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{EventSink, LinkError, Lost, Reply, Request};
@@ -57,6 +57,7 @@ pub(in crate::esl) struct LinkTask<S> {
     pending: VecDeque<Pending>,
     requests: mpsc::Receiver<Request>,
     lost: watch::Sender<Option<Lost>>,
+    nudge: Arc<Notify>,
     config: ConnectionConfig,
     sink: S,
     heard_at: Instant,
@@ -74,6 +75,7 @@ impl<S: EventSink> LinkTask<S> {
         config: ConnectionConfig,
         requests: mpsc::Receiver<Request>,
         lost: watch::Sender<Option<Lost>>,
+        nudge: Arc<Notify>,
         sink: S,
     ) -> Self {
         let (reader, writer) = tokio::io::split(connection.io);
@@ -89,6 +91,7 @@ impl<S: EventSink> LinkTask<S> {
             pending: VecDeque::new(),
             requests,
             lost,
+            nudge,
             heard_at,
             check_at: heard_at + config.liveness.probe_after,
             config,
@@ -127,8 +130,8 @@ impl<S: EventSink> LinkTask<S> {
             self.inbound.reserve(READ_CHUNK);
             let has_room = self.has_room();
             // Every branch is cancel-safe: read_buf and write_buf move bytes only when they
-            // resolve, recv takes a request only when it resolves. Requests come before reads
-            // without starving them, since `has_room` ends.
+            // resolve, recv takes a request only when it resolves, and a nudge that was not taken
+            // stays due. Requests come before reads without starving them, since `has_room` ends.
             tokio::select! {
                 biased;
                 () = &mut stopped => return Lost::Stopped,
@@ -147,6 +150,11 @@ impl<S: EventSink> LinkTask<S> {
                     if let Err(lost) = self.read(result) {
                         return lost;
                     }
+                }
+                // A FreeSWITCH that sends or has something to read needs none.
+                () = self.nudge.notified(), if self.outbound.is_empty() => {
+                    self.outbound.extend_from_slice(b"\n");
+                    self.queued += 1;
                 }
                 () = tokio::time::sleep_until(self.check_at) => {
                     if let Err(lost) = self.check_liveness() {
