@@ -225,6 +225,12 @@ async fn the_peer_or_both_legs_of_a_bridge_hear_a_playback() {
         let mut own = Events::named(&gateway, &FILES).await;
         played(&gateway, to(pb::BroadcastLeg::Both)).await.unwrap();
         own.next_named(&leg, "PLAYBACK_START").await;
+        let missing = pb::PlaybackRequest {
+            leg: pb::BroadcastLeg::Peer.into(),
+            ..play(&leg, &["/nonesuch/file.wav".to_owned()])
+        };
+        let status = played(&gateway, missing).await.unwrap_err();
+        is_failure(&status, Code::FailedPrecondition, "COMMAND_REJECTED");
         assert_eq!(session(&gateway, &leg).await.peer_session_id, peer);
         release(&gateway, &leg).await;
         gateway

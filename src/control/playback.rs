@@ -154,17 +154,38 @@ impl Control {
         };
         let words = [session.id.as_str(), &format!("playback::{target}"), legs];
         let command = ApiCommand::words("uuid_broadcast", &words).map_err(in_field("files"))?;
-        let mut started = self.tracker.watch(node.id(), peer, |sight| {
-            is_event(sight, "PLAYBACK_START").then_some(())
+        let witness = self.witness();
+        let mut started = self.watch_effect(&node, peer, move |sight| {
+            if is_event(sight, "PLAYBACK_START") {
+                return Some(Shown::Started(witness(sight.session)));
+            }
+            let event = sight.event?;
+            let is_over = is_event(sight, "CHANNEL_EXECUTE_COMPLETE")
+                && event.headers().raw("Application") == Some(b"playback");
+            let response = event.text("Application-Response")?.into_owned();
+            // One that played to its end is an earlier one.
+            (is_over && response != "FILE PLAYED")
+                .then(|| Shown::Ended(witness(sight.session), response))
         });
         self.until_replied(&node, session, &command, deadline)
             .await?;
         match deadline.bound(started.seen()).await {
-            Some(Ok(())) => Ok(Executed {
-                seen: self.look(&session.id)?,
-                response: String::new(),
-            }),
-            _ => Err(Failure::new(
+            Some(Ok(seen)) => {
+                if let Shown::Ended(peer, response) = seen? {
+                    played(peer, response)?;
+                }
+                Ok(Executed {
+                    seen: self.look(&session.id)?,
+                    response: String::new(),
+                })
+            }
+            Some(Err(lost)) => Err(Failure::new(
+                Reason::OutcomeUnknown,
+                format!("the playback was accepted, but its start cannot be seen: {lost}"),
+            )
+            .session(&session.id)
+            .node(node.id())),
+            None => Err(Failure::new(
                 Reason::DeadlineExceeded,
                 "the playback was accepted, but its start was not seen",
             )
