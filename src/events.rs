@@ -9,3 +9,6 @@ pub use cursor::{Cursor, CursorError};
 pub use filter::EventFilter;
 pub use journal::{Entry, Gap, GapReason, Journal, JournalConfig, Record};
 pub use subscription::{Item, SlowPolicy, Start, Subscription};
+
+#[cfg(test)]
+mod tests;

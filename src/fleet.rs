@@ -101,7 +101,7 @@ impl Fleet {
     /// # Errors
     /// NODE_NOT_FOUND; NODE_UNAVAILABLE without a live link.
     pub async fn reconcile(&self, id: &NodeId) -> Result<Differences, Failure> {
-        sync::Syncer::new(&self.node(id)?, &self.sinks)
+        sync::Syncer::new(&self.node(id)?, &self.sinks, false)
             .reconcile()
             .await
     }

@@ -152,3 +152,6 @@ impl Job {
 
 /// A job as the table hands it out.
 pub type SharedJob = Arc<Job>;
+
+#[cfg(test)]
+mod tests;

@@ -22,11 +22,12 @@ impl Drain {
         Self::default()
     }
 
-    /// A part that can be stopped alone and is stopped with the whole. It counts its own tasks.
+    /// A part that can be stopped alone and is stopped with the whole, which waits for its tasks
+    /// too.
     pub fn child(&self) -> Self {
         Self {
             stop: self.stop.child_token(),
-            tasks: TaskTracker::new(),
+            tasks: self.tasks.clone(),
         }
     }
 
@@ -80,7 +81,7 @@ mod tests {
         assert!(obedient.await.is_ok() && child.is_stopping());
 
         let stubborn = Drain::new();
-        stubborn.spawn(std::future::pending::<()>());
+        stubborn.child().spawn(std::future::pending::<()>());
         assert!(!stubborn.finish(Duration::from_secs(1)).await);
         assert_eq!(stubborn.running(), 1);
     }

@@ -178,6 +178,32 @@ impl Tracker {
         }
     }
 
+    /// Brings a session up to date with what asking for it told (`uuid_dump`), unless it has told
+    /// more itself since.
+    pub fn refresh(&self, node: &NodeId, dump: &Event) {
+        let Some(id) = dump.text("Unique-ID") else {
+            return;
+        };
+        let Ok(id) = id.parse::<SessionId>() else {
+            return;
+        };
+        let is_newer = |session: Arc<Session>| {
+            session.is_live() && session.last_event <= dump.number("Event-Date-Timestamp")
+        };
+        if self.session(&id).is_some_and(is_newer) {
+            self.apply(node, dump);
+        }
+    }
+
+    /// Two sessions were found not to be bridged any more by asking.
+    pub fn adopt_unbridge(&self, a: &SessionId, b: &SessionId) {
+        for (id, peer) in [(a, b), (b, a)] {
+            self.update_and_tell(id, |session| {
+                session.peer.take_if(|known| *known == *peer);
+            });
+        }
+    }
+
     /// Two sessions were found to be bridged by asking.
     pub fn adopt_bridge(&self, a: &SessionId, b: &SessionId) {
         for (id, peer) in [(a, b), (b, a)] {
@@ -302,6 +328,14 @@ impl Tracker {
     /// Number of watches, for tests that nothing is left behind.
     pub fn watches(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).watches()).sum()
+    }
+
+    /// Number of sessions that somebody expects, for tests that nothing is left behind.
+    pub fn expected(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| lock(shard).expected.len())
+            .sum()
     }
 
     /// CHANNEL_BRIDGE is about one leg; the other one, which FreeSWITCH has just put into the call

@@ -41,29 +41,31 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Over simulated nodes, as the configuration says; waits until all are in service.
     pub(crate) async fn over_sims(count: usize, tune: impl FnOnce(&mut Config)) -> Self {
-        let sim_drain = Drain::new();
-        let mut config = test_config();
+        let drain = Drain::new();
         let mut sims = Vec::new();
         for at in 0..count {
-            let name = format!("sim-{at}");
-            let sim = Sim::new(
-                SimConfig {
-                    name: name.clone(),
-                    ..SimConfig::default()
-                },
-                &sim_drain,
-            );
+            let config = SimConfig {
+                name: format!("sim-{at}"),
+                ..SimConfig::default()
+            };
+            sims.push(Sim::new(config, &drain));
+        }
+        Self::over(sims, drain, tune).await
+    }
+
+    /// Over these simulated nodes, whose tasks belong to `drain`; waits until all are in service.
+    pub(crate) async fn over(sims: Vec<Sim>, drain: Drain, tune: impl FnOnce(&mut Config)) -> Self {
+        let mut config = test_config();
+        for (at, sim) in sims.iter().enumerate() {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
             let address = NodeAddress::from(listener.local_addr().unwrap());
-            config
-                .nodes
-                .push(NodeConfig::new(name.parse().unwrap(), address, "ClueCon"));
+            let name = format!("sim-{at}").parse().unwrap();
+            config.nodes.push(NodeConfig::new(name, address, "ClueCon"));
             let server = sim.clone();
-            sim_drain.spawn(async move { server.serve(listener).await });
-            sims.push(sim);
+            drain.spawn(async move { server.serve(listener).await });
         }
         tune(&mut config);
-        Self::start(config, sims, sim_drain).await
+        Self::start(config, sims, drain).await
     }
 
     /// Over one simulated node.
@@ -90,6 +92,15 @@ impl Gateway {
     }
 
     async fn start(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
+        let gateway = Self::launch(config, sims, sim_drain).await;
+        for node in gateway.control.fleet.nodes() {
+            within(node.reached(NodeState::Ready)).await;
+        }
+        gateway
+    }
+
+    /// As the configuration says, whether its nodes can be reached or not.
+    pub(crate) async fn launch(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
         let app = App::build(&config).await.unwrap();
         let address = app.address().unwrap();
         let control = app.control().clone();
@@ -97,9 +108,6 @@ impl Gateway {
         let app = sim_drain.spawn(app.run(async move {
             let _ = stop_rx.await;
         }));
-        for node in control.fleet.nodes() {
-            within(node.reached(NodeState::Ready)).await;
-        }
         let channel = connect(address).await;
         Self {
             address,
@@ -228,7 +236,7 @@ pub(crate) fn metadata(status: &Status, key: &str) -> String {
         .unwrap_or_default()
 }
 
-fn test_config() -> Config {
+pub(crate) fn test_config() -> Config {
     let mut config = Config::default();
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.esl.backoff.min = Duration::from_millis(10);

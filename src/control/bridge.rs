@@ -122,6 +122,8 @@ impl Control {
             };
             is_over.then(|| Some(disposition().unwrap_or_default()))
         });
+        node.check_hears()
+            .map_err(|failure| failure.session(&session.id))?;
         let reply = node
             .send(Command::rendered(text), Some(&session.id), deadline)
             .await?;

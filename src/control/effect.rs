@@ -44,6 +44,8 @@ impl Control {
         mut watch: EffectWatch<T>,
         deadline: Deadline,
     ) -> Result<T, Failure> {
+        node.check_hears()
+            .map_err(|failure| failure.session(&session.id))?;
         let reply = match node.send(command, Some(&session.id), deadline).await {
             Ok(reply) => reply,
             Err(failure) if failure.reason() == Reason::OutcomeUnknown => {

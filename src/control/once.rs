@@ -317,6 +317,9 @@ fn reused(id: &str) -> Failure {
 }
 
 #[cfg(test)]
+mod outcomes;
+
+#[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 

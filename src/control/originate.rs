@@ -207,7 +207,8 @@ impl Control {
             // Failover tries one leg after the other, each for as long as it may ring.
             timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
         };
-        self.launch(&node, spec, &api, legs.clone())
+        node.check_hears()
+            .and_then(|()| self.launch(&node, spec, &api, legs.clone()))
             .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))
     }
 

@@ -103,6 +103,19 @@ impl Node {
         self.status.borrow().state == NodeState::Ready
     }
 
+    /// Whether its events are heard, so that the effect of a command can be seen.
+    ///
+    /// Ask after the watch for the effect is in place: a link that is lost later ends the watch.
+    ///
+    /// # Errors
+    /// NODE_UNAVAILABLE when they are not.
+    pub fn check_hears(&self) -> Result<(), Failure> {
+        match self.status.borrow().state {
+            NodeState::Syncing | NodeState::Ready | NodeState::Draining => Ok(()),
+            NodeState::Connecting | NodeState::Down => Err(self.unavailable()),
+        }
+    }
+
     /// Waits until it is in this state.
     pub async fn reached(&self, state: NodeState) {
         let mut status = self.status.subscribe();
@@ -230,17 +243,21 @@ impl Node {
         is_new_state
     }
 
+    fn unavailable(&self) -> Failure {
+        let id = &self.id;
+        let message = match self.status.borrow().detail.as_str() {
+            "" => format!("node {id} has no live link"),
+            detail => format!("node {id} has no live link: {detail}"),
+        };
+        Failure::new(Reason::NodeUnavailable, message)
+            .retry_after(RETRY_AFTER)
+            .node(id)
+    }
+
     fn failure(&self, error: &LinkError) -> Failure {
         let id = &self.id;
         let failure = match error {
-            LinkError::NotSent(_) => {
-                let status = self.status.borrow();
-                let message = match status.detail.as_str() {
-                    "" => format!("node {id} has no live link"),
-                    detail => format!("node {id} has no live link: {detail}"),
-                };
-                Failure::new(Reason::NodeUnavailable, message).retry_after(RETRY_AFTER)
-            }
+            LinkError::NotSent(_) => self.unavailable(),
             LinkError::OutcomeUnknown(lost) => {
                 let message =
                     format!("the link to node {id} was lost after the command was sent: {lost}");

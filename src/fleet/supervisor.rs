@@ -98,6 +98,8 @@ impl Supervisor {
         let sink = NodeSink::new(&self.node, &self.sinks);
         let config = event_link_config(&self.spec.link);
         let link = connection.start(config, sink, &self.drain);
+        // Before the subscription, or its first events would stand in front of the gap.
+        self.tell_gap();
         let deadline = Deadline::after(SUBSCRIBE_TIMEOUT);
         let subscribe = match Command::event_plain("ALL") {
             Ok(subscribe) => subscribe,
@@ -114,6 +116,7 @@ impl Supervisor {
             Err(error) => return Ended::Lost(error.to_string()),
         }
         backoff.reset();
+        let was_deaf = self.deaf_since.take().is_some();
         self.publish(
             NodeState::Syncing,
             "reading which sessions exist".to_owned(),
@@ -125,7 +128,7 @@ impl Supervisor {
             biased;
             () = self.drain.stopped() => Ended::Stopped,
             lost = link.ended() => self.ended(&lost),
-            never = self.keep_in_sync(&link) => match never {},
+            never = self.keep_in_sync(&link, was_deaf) => match never {},
         };
         // A link that is held lives on.
         self.node.set_event_link(None);
@@ -134,8 +137,8 @@ impl Supervisor {
 
     /// Reads the truth until it is read, then takes a second look, and then does nothing until
     /// the link ends.
-    async fn keep_in_sync(&mut self, link: &Link) -> std::convert::Infallible {
-        let syncer = Syncer::new(&self.node, &self.sinks);
+    async fn keep_in_sync(&mut self, link: &Link, was_deaf: bool) -> std::convert::Infallible {
+        let mut syncer = Syncer::new(&self.node, &self.sinks, was_deaf);
         loop {
             self.node.pool.any_live().await;
             match syncer.identify().await {
@@ -143,18 +146,17 @@ impl Supervisor {
                 Err(error) => self.sync_failed(&error).await,
             }
         }
-        self.tell_gap();
         loop {
-            match syncer.compare().await {
-                Ok(_) => break,
+            match syncer.first_look().await {
+                Ok(()) => break,
                 Err(error) => self.sync_failed(&error).await,
             }
         }
         self.publish(self.node.in_service(), String::new());
         info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
-        if let Err(error) = syncer.compare().await {
-            warn!(%error, "second look at the sessions failed");
+        while let Err(error) = syncer.second_look().await {
+            self.sync_failed(&error).await;
         }
         std::future::pending().await
     }
@@ -170,7 +172,11 @@ impl Supervisor {
 
     async fn sync_failed(&self, error: &SyncError) {
         warn!(%error, "reading the sessions failed; trying again");
-        self.node.update(|status| status.detail = error.to_string());
+        self.node.update(|status| {
+            if status.state == NodeState::Syncing {
+                status.detail = error.to_string();
+            }
+        });
         // A pause between attempts, not a wait for anything.
         tokio::time::sleep(SYNC_RETRY).await;
     }
@@ -191,16 +197,19 @@ impl Supervisor {
         }
     }
 
-    fn tell_gap(&mut self) {
-        if let Some(began) = self.deaf_since.take() {
-            self.sinks.journal.append(Entry::Gap(Gap {
-                node: Some(self.node.id().clone()),
-                count: 0,
-                reason: GapReason::LinkLost,
-                began,
-                ended: Some(SystemTime::now()),
-            }));
-        }
+    /// Tells that events are missing up to now, if any are. Should the subscription fail, the next
+    /// one is told again from when on.
+    fn tell_gap(&self) {
+        let Some(began) = self.deaf_since else {
+            return;
+        };
+        self.sinks.journal.append(Entry::Gap(Gap {
+            node: Some(self.node.id().clone()),
+            count: 0,
+            reason: GapReason::LinkLost,
+            began,
+            ended: Some(SystemTime::now()),
+        }));
     }
 
     fn publish(&self, state: NodeState, detail: String) {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 use tokio_stream::Stream;
-use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::Health as HealthApi;
@@ -28,6 +27,14 @@ pub struct Health {
     services: Arc<[&'static str]>,
     state: Arc<watch::Sender<ServingStatus>>,
     /// Ends the streams of Watch, which have no end of their own.
+    drain: Drain,
+}
+
+/// One stream of Watch.
+struct Feed {
+    states: watch::Receiver<ServingStatus>,
+    told: Option<ServingStatus>,
+    is_known: bool,
     drain: Drain,
 }
 
@@ -79,17 +86,41 @@ impl HealthApi for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let is_known = self.knows(&request.into_inner().service);
-        let states = WatchStream::new(self.state.subscribe());
-        let told = states.map(move |state| {
-            Ok(response(if is_known {
-                state
-            } else {
-                ServingStatus::ServiceUnknown
-            }))
+        let feed = Feed {
+            states: self.state.subscribe(),
+            told: None,
+            is_known,
+            drain: self.drain.clone(),
+        };
+        let told = stream::unfold(feed, |mut feed| async move {
+            let state = feed.next().await?;
+            Some((Ok(response(state)), feed))
         });
         let end = stream::once(future::ready(Err(status(&shutting_down()))));
-        let told = told.take_until(self.drain.stopped()).chain(end);
+        let told = told.chain(end);
         Ok(Response::new(Box::pin(told)))
+    }
+}
+
+// === impl Feed ===
+
+impl Feed {
+    /// The next state that differs from the one told last; the stop comes after the last of them.
+    async fn next(&mut self) -> Option<ServingStatus> {
+        loop {
+            let state = match self.is_known {
+                true => *self.states.borrow_and_update(),
+                false => ServingStatus::ServiceUnknown,
+            };
+            if self.told.replace(state) != Some(state) {
+                return Some(state);
+            }
+            tokio::select! {
+                biased;
+                changed = self.states.changed() => changed.ok()?,
+                () = self.drain.stopped() => return None,
+            }
+        }
     }
 }
 

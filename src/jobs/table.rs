@@ -120,19 +120,20 @@ impl Jobs {
     /// # Errors
     /// JOB_NOT_FOUND, or JOB_ENDED when there is nothing left to cancel.
     pub fn cancel(&self, id: &JobId, why: &str) -> Result<(), Failure> {
-        let job = self.get(id)?;
-        if job.state.is_end() {
-            let message = format!("job {id} has ended: {}", job.state.name());
+        let table = self.lock();
+        let entry = table.jobs.get(id.as_str()).ok_or_else(|| unknown(id))?;
+        let state = entry.job.borrow().state;
+        if state.is_end() {
+            let message = format!("job {id} has ended: {}", state.name());
             return Err(Failure::new(Reason::JobEnded, message)
                 .job(id)
-                .with("state", job.state.name()));
+                .with("state", state.name()));
         }
-        self.update(id, |job| {
-            job.cancel_reason.get_or_insert_with(|| why.to_owned());
+        entry.job.send_modify(|job| {
+            let reason = &mut Arc::make_mut(job).cancel_reason;
+            reason.get_or_insert_with(|| why.to_owned());
         });
-        if let Some(entry) = self.lock().jobs.get(id.as_str()) {
-            entry.cancel.cancel();
-        }
+        entry.cancel.cancel();
         Ok(())
     }
 
@@ -150,12 +151,7 @@ impl Jobs {
     pub fn finish(&self, id: &JobId, end: End) -> bool {
         let mut table = self.lock();
         let finished = table.finish(id, end);
-        // The newest is kept whatever its size: somebody may be about to read it.
-        while table.finished.len() > self.config.max_finished
-            || (table.output_bytes > MAX_OUTPUT_BYTES && table.finished.len() > 1)
-        {
-            table.forget_oldest();
-        }
+        table.trim(self.config.max_finished);
         finished
     }
 
@@ -190,6 +186,7 @@ impl Jobs {
         for id in lost {
             table.finish(&id, End::Lost("FreeSWITCH restarted before the job ended"));
         }
+        table.trim(self.config.max_finished);
     }
 
     /// The job as it is.
@@ -207,10 +204,7 @@ impl Jobs {
     pub fn follow(&self, id: &JobId) -> Result<watch::Receiver<SharedJob>, Failure> {
         match self.lock().jobs.get(id.as_str()) {
             Some(entry) => Ok(entry.job.subscribe()),
-            None => {
-                let message = format!("no job {id}, or its retention is over");
-                Err(Failure::new(Reason::JobNotFound, message).job(id))
-            }
+            None => Err(unknown(id)),
         }
     }
 
@@ -314,6 +308,15 @@ impl Table {
         is_void
     }
 
+    /// The newest is kept whatever its size: somebody may be about to read it.
+    fn trim(&mut self, max_finished: usize) {
+        while self.finished.len() > max_finished
+            || (self.output_bytes > MAX_OUTPUT_BYTES && self.finished.len() > 1)
+        {
+            self.forget_oldest();
+        }
+    }
+
     fn forget_oldest(&mut self) {
         if let Some((_, id)) = self.finished.pop_front()
             && let Some(entry) = self.jobs.remove(id.as_str())
@@ -321,6 +324,11 @@ impl Table {
             self.output_bytes -= entry.job.borrow().output_bytes();
         }
     }
+}
+
+fn unknown(id: &JobId) -> Failure {
+    let message = format!("no job {id}, or its retention is over");
+    Failure::new(Reason::JobNotFound, message).job(id)
 }
 
 fn end_job(job: &mut Job, end: End) {
@@ -366,8 +374,13 @@ fn end_job(job: &mut Job, end: End) {
             Err(about(Failure::new(Reason::OutcomeUnknown, why))),
         ),
     };
+    let now = SystemTime::now();
+    if state == JobState::Succeeded {
+        // Its result overtook the reply that says that it was taken.
+        job.started.get_or_insert(now);
+    }
     job.state = state;
-    job.ended = Some(SystemTime::now());
+    job.ended = Some(now);
     job.outcome = Some(outcome);
 }
 

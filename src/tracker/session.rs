@@ -96,6 +96,8 @@ pub struct Session {
     pub synthetic_end: bool,
     /// The event with its final variables, once it has come.
     pub final_event: Option<Event>,
+    /// FreeSWITCH's time stamp of the event taken in last.
+    pub(super) last_event: Option<u64>,
     /// When it ended, by our clock.
     pub(super) ended_at: Option<Instant>,
     /// Whether the call comes from the tracking variable, which outweighs `Channel-Call-UUID`.
@@ -143,6 +145,7 @@ impl Session {
             labels: Labels::default(),
             synthetic_end: false,
             final_event: None,
+            last_event: None,
             ended_at: None,
             call_is_tracked: false,
         })
@@ -271,6 +274,7 @@ impl Session {
                 _ => {}
             }
         }
+        self.last_event = event.number("Event-Date-Timestamp").or(self.last_event);
         self.assign_call(event, tracked_call, channel_call);
         let text = |header: Option<&str>| {
             header
@@ -288,8 +292,22 @@ impl Session {
                 self.advance_call(Some(CallState::Active));
                 self.times.answered = self.times.answered.or_else(|| event_time(event));
             }
-            b"CHANNEL_PARK" => self.parked = true,
+            b"CHANNEL_PARK" => self.parked = self.is_live(),
             b"CHANNEL_UNPARK" => self.parked = false,
+            // An answer to `uuid_dump`, of a channel whose events may have been missed.
+            b"CHANNEL_DATA" => {
+                let is_parking = || {
+                    event.headers().raw("variable_current_application") == Some(b"park".as_slice())
+                };
+                self.parked = match self.state {
+                    ChannelState::Park => true,
+                    ChannelState::Execute => is_parking(),
+                    _ => false,
+                };
+                if self.state.is_down() {
+                    self.end(cause, sip_code, event_time(event));
+                }
+            }
             b"CHANNEL_HOLD" => self.times.held = event_time(event).or(self.times.held),
             b"CHANNEL_EXECUTE" => {
                 if let Some(name) = text(application) {
@@ -304,7 +322,10 @@ impl Session {
                 }
             }
             b"CHANNEL_UNBRIDGE" => {
-                if let Some(peer) = self.peer.take().or_else(other_leg) {
+                let told = other_leg().filter(|peer| *peer != self.id);
+                // It can come when the leg is bridged to another one already.
+                let is_other = self.peer.is_some() && told.is_some() && self.peer != told;
+                if !is_other && let Some(peer) = self.peer.take().or(told) {
                     return Effect::Unbridged(peer);
                 }
             }

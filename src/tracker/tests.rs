@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use super::*;
 
+mod properties;
+
 fn event(
     name: &'static str,
     session: &'static str,

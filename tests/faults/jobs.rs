@@ -1,0 +1,116 @@
+//! Results of jobs that come early, elsewhere, late or twice.
+
+use switchgate::domain::NodeState;
+use switchgate::jobs::JobState;
+use switchgate::pb;
+
+use super::fill::{connected_again, over_fake};
+use super::{job, job_end, leave, reached, run_job, until};
+use crate::fake_node::{FakeNode, Say};
+use crate::gateway::{Gateway, within};
+
+/// Waits for a `bgapi` and gives its `Job-UUID`.
+async fn bgapi(fake: &FakeNode, command: &str) -> String {
+    let start = format!("bgapi {command}");
+    until(|| fake.count(&start) > 0).await;
+    let heard = fake.heard();
+    let command = heard.iter().find(|one| one.starts_with(&start)).unwrap();
+    let (_, id) = command.split_once("Job-UUID: ").unwrap();
+    id.to_owned()
+}
+
+fn held() -> Say {
+    Say::Held(Box::new(Say::Reply("+OK Job-UUID: its own".to_owned())))
+}
+
+fn text(job: &pb::Job) -> &str {
+    match &job.outcome {
+        Some(pb::job::Outcome::Result(output)) => &output.text,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn ready() -> (Gateway, FakeNode) {
+    let (gateway, fake) = over_fake().await;
+    reached(&gateway, "sim-0", NodeState::Ready).await;
+    (gateway, fake)
+}
+
+#[tokio::test]
+async fn a_result_that_overtakes_the_reply_ends_the_job_once() {
+    let (gateway, fake) = ready().await;
+    fake.on("bgapi", [held()]);
+    let early = async {
+        let id = bgapi(&fake, "status").await;
+        assert_eq!(fake.job_result(&id, "+OK early\n"), 1);
+        let ended = job_end(&gateway, &id).await;
+        assert_eq!(ended.state, JobState::Succeeded);
+        // What comes after the end changes nothing.
+        fake.job_result(&id, "-ERR late\n");
+        fake.release();
+        id
+    };
+    let (ran, id) = tokio::join!(run_job(&gateway, job("status", "")), early);
+    let ran = ran.unwrap();
+    assert_eq!(
+        (ran.state(), text(&ran)),
+        (pb::JobState::Succeeded, "early")
+    );
+    assert!(ran.started.is_some(), "what has ended has begun");
+    // The reply and the second result have been read when another job is through.
+    fake.on("bgapi", [Say::Reply("+OK Job-UUID: x".to_owned())]);
+    let after = async {
+        let id = bgapi(&fake, "version").await;
+        fake.job_result(&id, "1.10\n");
+    };
+    let (ran, ()) = tokio::join!(run_job(&gateway, job("version", "")), after);
+    assert_eq!(ran.unwrap().state(), pb::JobState::Succeeded);
+    let ended = job_end(&gateway, &id).await;
+    assert_eq!(
+        ended.outcome.as_ref().unwrap().as_ref().unwrap().raw,
+        "+OK early\n"
+    );
+    leave(gateway).await;
+}
+
+#[tokio::test]
+async fn a_result_after_a_reconnect_ends_the_job_once() {
+    let (gateway, fake) = ready().await;
+    let late = async {
+        let id = bgapi(&fake, "status").await;
+        until(|| gateway.control.jobs.list()[0].started.is_some()).await;
+        fake.drop_links();
+        assert_eq!(fake.job_result(&id, "+OK unheard\n"), 0);
+        connected_again(&gateway).await;
+        assert_eq!(fake.job_result(&id, "+OK heard\n"), 1);
+        fake.job_result(&id, "+OK again\n");
+    };
+    let (ran, ()) = tokio::join!(run_job(&gateway, job("status", "")), late);
+    assert_eq!(text(&ran.unwrap()), "heard");
+    leave(gateway).await;
+}
+
+#[tokio::test]
+async fn a_job_whose_own_link_is_lost_is_heard_of_on_the_event_link() {
+    let (gateway, fake) = ready().await;
+    fake.on("bgapi", [Say::Nothing]);
+    let elsewhere = async {
+        let id = bgapi(&fake, "status").await;
+        fake.drop_command_links();
+        until(|| gateway.control.jobs.list()[0].started.is_some()).await;
+        fake.job_result(&id, "+OK told elsewhere\n");
+    };
+    let (ran, ()) = tokio::join!(run_job(&gateway, job("status", "")), elsewhere);
+    assert_eq!(text(&ran.unwrap()), "told elsewhere");
+    leave(gateway).await;
+}
+
+#[tokio::test]
+async fn results_of_unknown_jobs_are_events_and_nothing_else() {
+    let (gateway, fake) = ready().await;
+    fake.job_result("33333333-3333-4333-8333-333333333333", "+OK\n");
+    fake.push(&[("Event-Name", "BACKGROUND_JOB")], "no id");
+    let response = within(gateway.jobs().list_jobs(pb::ListJobsRequest::default())).await;
+    assert!(response.unwrap().into_inner().jobs.is_empty());
+    leave(gateway).await;
+}
