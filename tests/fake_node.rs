@@ -212,7 +212,14 @@ impl FakeNode {
         let read = async {
             let mut inbound = BytesMut::new();
             loop {
-                while let Some(end) = inbound.windows(2).position(|pair| pair == b"\n\n") {
+                loop {
+                    // A line feed in front of a command means nothing (`read_packet` in
+                    // `mod_event_socket.c`); the gateway sends one to be sent events at once.
+                    let idle = inbound.iter().take_while(|&&byte| byte == b'\n').count();
+                    inbound.advance(idle);
+                    let Some(end) = inbound.windows(2).position(|pair| pair == b"\n\n") else {
+                        break;
+                    };
                     let command = inbound.split_to(end);
                     inbound.advance(2);
                     let command = String::from_utf8(command.to_vec()).unwrap();
