@@ -15,7 +15,7 @@ use crate::domain::{Failure, JobId, NodeId, SessionId};
 use crate::esl::Outcome;
 use crate::tracker::Labels;
 
-pub use outcome::{call_failure, judge};
+pub use outcome::{LIMIT_RETRY, call_failure, judge};
 pub use table::{Jobs, JobsConfig};
 
 /// Where a job is on its way.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use switchgate::pb::{self, CallState, Direction, JobState, OriginateStrategy, OriginateWait};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use crate::client::*;
 use crate::gateway::{Gateway, code_and_reason, metadata, on_each, within};
@@ -668,5 +669,27 @@ async fn the_selector_chooses_the_node() {
     }
     let status = place(&gateway, selecting("a b", &[])).await.unwrap_err();
     assert_invalid(&status, "node_selector.node_id");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_takes_no_more_calls_says_so_and_when_to_try_again() {
+    let gateway = Gateway::over_sim().await;
+    let limit = pb::RunApiRequest {
+        node_id: "sim-0".to_owned(),
+        command: "fsctl".to_owned(),
+        arguments: "max_sessions 0".to_owned(),
+    };
+    within(gateway.nodes().run_api(limit)).await.unwrap();
+    let status = originate(&gateway, "null/x").await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::ResourceExhausted, "NODE_LIMIT".to_owned())
+    );
+    assert_eq!(
+        metadata(&status, "hangup_cause"),
+        "DESTINATION_OUT_OF_ORDER"
+    );
+    assert!(status.get_error_details().retry_info().is_some());
     gateway.stop().await;
 }

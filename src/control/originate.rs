@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 use super::effect::AFTERMATH;
 use super::{Control, Seen};
-use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
+use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
 use crate::esl::Outcome;
 use crate::esl::quote::{ApiCommand, Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::{Node, Selector};
-use crate::jobs::JobSpec;
+use crate::jobs::{JobSpec, LIMIT_RETRY};
 use crate::tracker::{Labels, Watch, WatchLost};
 
 /// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
@@ -155,7 +155,7 @@ impl Control {
                 job: job.clone(),
             }),
             Err(failure) => {
-                let failure = self.with_sip_code(failure, &legs);
+                let failure = self.explain(failure, &legs);
                 Err(about(failure.job(&job).node(node.id()), legs.first()))
             }
         }
@@ -263,11 +263,19 @@ impl Control {
         }
     }
 
-    /// The far end's own SIP status, where one leg was called, says more than the one that stands
-    /// for the cause.
-    pub(super) fn with_sip_code(&self, failure: Failure, legs: &[SessionId]) -> Failure {
+    /// What the legs tell of a failure beyond its cause: the far end's own SIP status, where one
+    /// leg was called, and whether there was a leg at all. Without one, FreeSWITCH's
+    /// DESTINATION_OUT_OF_ORDER means that its limits allow no more sessions
+    /// (`switch_core_session_request_uuid` in `switch_core_session.c`); with one, that its id is
+    /// taken.
+    pub(super) fn explain(&self, failure: Failure, legs: &[SessionId]) -> Failure {
+        let cause = failure.metadata().get("hangup_cause").map(String::as_str);
+        let seen = || legs.iter().filter_map(|leg| self.tracker.session(leg));
+        if cause == Some(HangupCause::DestinationOutOfOrder.name()) && seen().next().is_none() {
+            return node_is_full(&failure);
+        }
         let told = match legs {
-            [leg] if failure.metadata().contains_key("hangup_cause") => self.tracker.session(leg),
+            [leg] if cause.is_some() => self.tracker.session(leg),
             _ => None,
         };
         match told.and_then(|session| session.hangup?.sip_code) {
@@ -330,6 +338,17 @@ pub(super) fn out_of_time(detach: bool) -> Failure {
         false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
     };
     Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
+}
+
+fn node_is_full(failure: &Failure) -> Failure {
+    let message = "FreeSWITCH takes no more calls: its limit of sessions, or of new ones per second, is reached";
+    let full = Failure::new(Reason::NodeLimit, message)
+        .cause(HangupCause::DestinationOutOfOrder)
+        .retry_after(LIMIT_RETRY);
+    match failure.metadata().get("freeswitch_reply") {
+        Some(reply) => full.reply(reply),
+        None => full,
+    }
 }
 
 fn about(failure: Failure, leg: Option<&SessionId>) -> Failure {

@@ -198,7 +198,7 @@ impl Placing {
         self.guard.armed &= failure.reason() == Reason::DeadlineExceeded;
         let failure = self
             .control
-            .with_sip_code(failure, &self.legs)
+            .explain(failure, &self.legs)
             .job(&self.job)
             .node(self.node.id());
         match self.legs.first() {

@@ -9,7 +9,7 @@ use crate::domain::{Failure, HangupCause, Reason};
 use crate::esl::Outcome;
 
 /// After which a retry makes sense when FreeSWITCH takes no more calls: its limits count seconds.
-const LIMIT_RETRY: Duration = Duration::from_secs(1);
+pub const LIMIT_RETRY: Duration = Duration::from_secs(1);
 
 /// Reads a job's output: a result, or why FreeSWITCH refused.
 ///

@@ -58,7 +58,7 @@ pub(super) fn make(
     let number = world.stats.sessions_since_startup + 1;
     let present = world.channels.len();
     if !world.stats.admit(present) {
-        return Err(HangupCause::NormalTemporaryFailure);
+        return Err(HangupCause::DestinationOutOfOrder);
     }
     let now = world.now();
     let loopback = endpoint == Endpoint::Loopback;
