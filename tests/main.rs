@@ -26,6 +26,7 @@ mod live_quoting;
 mod originate_stream;
 mod peer;
 mod peers_inputs;
+mod peers_inputs_tracking;
 mod recordings;
 mod session_events;
 mod sim_behaviour;

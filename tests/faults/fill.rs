@@ -214,7 +214,7 @@ async fn a_node_without_a_database_comes_into_service_and_keeps_its_sessions() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_read_changes_nothing_and_is_asked_for_again() {
+async fn input_18_a_list_that_cannot_be_read_changes_nothing_and_is_asked_for_again() {
     let half = r#"{"row_count":2,"rows":[{"uuid":""#.to_owned();
     let bad_lists = [
         Say::api("-ERR Database error!\n"),
