@@ -60,6 +60,8 @@ impl Control {
         if let Err(refusal) = accepted(&reply, what, session) {
             return Err(self.with_its_end(node, session, refusal, deadline).await);
         }
+        // The effect's event may be waiting by now.
+        node.expect_event();
         await_effect(node, session, what, watch, deadline).await
     }
 
