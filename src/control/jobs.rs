@@ -316,6 +316,7 @@ impl Run {
                     if !is_live || patience.remaining().is_zero() {
                         return;
                     }
+                    // FreeSWITCH has sent events of a channel that its commands do not find yet: ask again.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }
