@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::codec::{Decoder, FrameError, Limits};
 use super::command::Command;
-use super::connector::BoxIo;
+use super::dialer::BoxIo;
 use super::frame::Frame;
 use super::link::{EventSink, Link, LinkTask, Liveness};
 use crate::shutdown::Drain;

@@ -20,7 +20,7 @@ use super::{EventSink, LinkError, Lost, Reply, Request};
 use crate::esl::codec::Decoder;
 use crate::esl::command::Command;
 use crate::esl::connection::{Connection, ConnectionConfig, READ_CHUNK};
-use crate::esl::connector::BoxIo;
+use crate::esl::dialer::BoxIo;
 use crate::esl::event::Event;
 use crate::esl::frame::{ContentType, Frame};
 
