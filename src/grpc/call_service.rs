@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{self, id, to_call, to_session};
 use super::page::{Wanted, page};
-use super::session_service::respond;
+use super::status::respond;
 use super::{Services, deadline};
 use crate::domain::{CallId, HangupCause, SessionId};
 use crate::pb;

@@ -66,6 +66,14 @@ pub(super) fn cause(number: i32, default: HangupCause) -> Result<HangupCause, Fa
     })
 }
 
+/// An enum's value that the proto does not have.
+pub(super) fn unknown_value(field: &str, value: i32) -> Failure {
+    Failure::invalid(
+        field,
+        format!("{value} is no value of this enum; update the server or use a known one"),
+    )
+}
+
 /// A span of time that may be left out; zero and less are refused.
 pub(super) fn optional_duration(
     duration: Option<prost_types::Duration>,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::convert::unknown_value;
 use super::convert::{HeaderChoice, id, optional_duration, to_event, to_node, to_timestamp};
-use super::session_service::unknown_value;
 use super::status::status;
 use super::{Services, deadline};
 use crate::domain::{Deadline, Failure, IdError, Reason};

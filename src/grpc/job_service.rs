@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
 use super::filter::ListFilter;
 use super::page::{Wanted, page_of_bytes};
-use super::session_service::respond;
+use super::status::respond;
 use super::{Services, deadline};
 use crate::control::JobRequest;
 use crate::domain::{Deadline, Failure, JobId};

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{id, to_node};
 use super::page::{Wanted, page};
-use super::session_service::respond;
+use super::status::respond;
 use super::{Services, deadline};
 use crate::domain::{Failure, NodeId, Reason};
 use crate::esl::Command;

@@ -1,9 +1,12 @@
 //! The verbs of SessionService, in families: from the fields of a request to a verb of `control`.
 
 mod events;
+mod legs;
 mod media;
-mod progress;
+mod originate;
+mod read;
 mod signalling;
+mod variables;
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -11,7 +14,7 @@ use std::time::Duration;
 use tonic::Request;
 
 pub(super) use events::SessionStream;
-pub(super) use progress::OriginateProgress;
+pub(super) use originate::OriginateProgress;
 
 use super::convert::{self, optional_duration};
 use super::{Services, deadline};
@@ -24,6 +27,12 @@ impl Services {
     /// The message of a request and its deadline.
     pub(super) fn open<T>(&self, request: Request<T>) -> (T, Deadline) {
         let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
+        (request.into_inner(), deadline)
+    }
+
+    /// The message of a request that places a call, and its deadline.
+    pub(super) fn open_call<T>(&self, request: Request<T>) -> (T, Deadline) {
+        let deadline = deadline::of(&request, self.deadlines.originate, &self.deadlines);
         (request.into_inner(), deadline)
     }
 
@@ -59,6 +68,6 @@ fn legs(leg: i32) -> Result<crate::control::Legs, Failure> {
         Ok(pb::BroadcastLeg::Unspecified | pb::BroadcastLeg::Self_) => Ok(Legs::Own),
         Ok(pb::BroadcastLeg::Peer) => Ok(Legs::Peer),
         Ok(pb::BroadcastLeg::Both) => Ok(Legs::Both),
-        Err(_) => Err(super::session_service::unknown_value("leg", leg)),
+        Err(_) => Err(convert::unknown_value("leg", leg)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::domain::{Failure, Reason};
@@ -30,6 +30,13 @@ pub(super) fn status(failure: &Failure) -> Status {
         tracing::error!(%failure, reason = name, "request failed");
     }
     Status::with_error_details(code, failure.message(), details)
+}
+
+/// The answer of a unary RPC.
+pub(super) fn respond<T>(answer: Result<T, Failure>) -> Result<Response<T>, Status> {
+    answer
+        .map(Response::new)
+        .map_err(|failure| status(&failure))
 }
 
 /// The name of a reason, as in ErrorReason without its prefix.

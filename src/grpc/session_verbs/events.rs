@@ -8,9 +8,9 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use super::super::Services;
+use super::super::convert::unknown_value;
 use super::super::convert::{HeaderChoice, optional_duration, to_event, to_session};
 use super::super::page::{Wanted, page};
-use super::super::session_service::unknown_value;
 use super::super::status::status;
 use super::session_id;
 use crate::domain::{Deadline, Failure, Reason, SessionId};

@@ -1,8 +1,8 @@
 //! What a leg hears, says and records.
 
 use super::super::Services;
+use super::super::convert::unknown_value;
 use super::super::convert::{id, optional_duration, to_session};
-use super::super::session_service::unknown_value;
 use super::{legs, session_id};
 use crate::control::{MuteDirection, Playback, Recording, Seek};
 use crate::domain::{Deadline, Failure, SessionId};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::super::Services;
+use super::super::convert::unknown_value;
 use super::super::convert::{cause, optional_duration, to_session};
 use super::super::filter::ListFilter;
-use super::super::session_service::{FIELDS, field_of, unknown_value};
+use super::read::{FIELDS, field_of};
 use super::{delay, session_id};
 use crate::control::{Collect, Extension, Legs};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};

@@ -1,0 +1,100 @@
+//! Sessions as they are.
+
+use std::sync::Arc;
+
+use super::super::Services;
+use super::super::convert::{to_call_state, to_direction, to_session, to_session_state};
+use super::super::filter::ListFilter;
+use super::super::page::{Wanted, page};
+use super::session_id;
+use crate::domain::{Deadline, Failure};
+use crate::pb;
+use crate::tracker::Session;
+
+/// Fields that filters of ListSessions know.
+pub(super) const FIELDS: &[&str] = &[
+    "state",
+    "call_state",
+    "node_id",
+    "direction",
+    "call_id",
+    "answered",
+    "label.",
+];
+
+// === impl Services ===
+
+impl Services {
+    /// Cursor of the last event that any state read from now on includes.
+    pub(in crate::grpc) fn cursor(&self) -> String {
+        self.control.journal.cursor().to_string()
+    }
+
+    pub(in crate::grpc) async fn get(
+        &self,
+        request: pb::GetSessionRequest,
+        deadline: Deadline,
+    ) -> Result<pb::GetSessionResponse, Failure> {
+        let cursor = self.cursor();
+        let id = session_id(&request.session_id)?;
+        let mut session = to_session(&*self.control.session(&id)?);
+        if request.include_variables {
+            session.variables = self
+                .control
+                .all_variables(&id, deadline)
+                .await?
+                .into_iter()
+                .collect();
+        }
+        Ok(pb::GetSessionResponse {
+            session: Some(session),
+            cursor,
+        })
+    }
+
+    pub(in crate::grpc) fn list(
+        &self,
+        request: &pb::ListSessionsRequest,
+    ) -> Result<pb::ListSessionsResponse, Failure> {
+        let cursor = self.cursor();
+        let filter = ListFilter::parse(&request.filter, FIELDS)?;
+        let mut sessions = self.control.tracker.sessions();
+        sessions.retain(|session| filter.fits(|field| field_of(session, field)));
+        let wanted = Wanted {
+            size: request.page_size,
+            token: &request.page_token,
+            filter: &request.filter,
+        };
+        let key = |session: &Arc<Session>| {
+            let (created, id) = session.order();
+            format!("{created:016x}{id}")
+        };
+        let page = page(sessions, wanted, false, key)?;
+        Ok(pb::ListSessionsResponse {
+            sessions: page
+                .items
+                .iter()
+                .map(|session| to_session(session))
+                .collect(),
+            next_page_token: page.next_token,
+            total_size: page.total,
+            cursor,
+        })
+    }
+}
+
+pub(super) fn field_of(session: &Session, field: &str) -> Option<String> {
+    Some(match field {
+        "state" => to_session_state(session.state).as_str_name().to_owned(),
+        "call_state" => to_call_state(session.call_state).as_str_name().to_owned(),
+        "node_id" => session.node.to_string(),
+        "direction" => session
+            .direction
+            .map(to_direction)?
+            .as_str_name()
+            .to_owned(),
+        "call_id" => session.call.to_string(),
+        "answered" => session.answered.to_string(),
+        label => session.labels.get(label.strip_prefix("label.")?)?.clone(),
+    })
+}
