@@ -1,7 +1,9 @@
 //! Verbs: each is a command and the event that proves its effect.
 
+mod amd;
 mod applications;
 mod bridge;
+mod bypass;
 mod dtmf;
 mod effect;
 mod execute;
@@ -22,7 +24,9 @@ mod verb;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use amd::{Amd, AmdDetection};
 pub use bridge::Peer;
+pub use bypass::BypassMode;
 pub use dtmf::{Collect, Collected};
 pub use execute::{Execute, ExecuteWait, Executed};
 pub use jobs::JobRequest;

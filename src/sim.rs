@@ -16,9 +16,11 @@
 //! | `dialplan`, `apps`, `bridge`, `conference`, `transfer`, `outbound` | what a call does |
 //! | `api`, `tables` | api commands |
 
+mod amd;
 mod api;
 mod apps;
 mod bridge;
+mod bypass;
 mod cdr;
 mod channel;
 mod clock;

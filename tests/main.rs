@@ -37,5 +37,6 @@ mod tracker_captures;
 mod verbs;
 mod verbs_dtmf;
 mod verbs_media;
+mod verbs_path;
 mod verbs_signalling;
 mod verbs_transfer;

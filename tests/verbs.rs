@@ -369,6 +369,14 @@ fn verbs() -> Vec<Verb> {
                 target_session_id: "00000000-0000-4000-8000-000000000001".to_owned(),
             }
         ),
+        verb!(
+            bypass_media,
+            BypassMediaRequest {
+                mode: pb::BypassMode::On.into()
+            }
+        ),
+        verb!(start_amd, StartAmdRequest {}),
+        verb!(stop_amd, StopAmdRequest {}),
     ]
 }
 
@@ -420,11 +428,13 @@ async fn nothing_reaches_freeswitch_for_a_session_that_cannot() {
 async fn a_repeat_with_the_same_request_id_acts_once() {
     let gateway = Gateway::over_sim().await;
     let other_client = connect(gateway.address).await;
+    run_api(&gateway, "load", "mod_avmd").await;
     for (name, call) in verbs() {
         // Those that end the leg or wait for another.
         let session_id = match name {
             "pre_answer" | "ring_ready" | "respond" | "deflect" => unanswered(&gateway).await.1,
             "seek_playback" | "attended_transfer" | "eavesdrop" => continue,
+            "bypass_media" => bridged(&gateway).await.0,
             _ => answered(&gateway).await,
         };
         if matches!(

@@ -44,10 +44,11 @@ impl Control {
         if known.contains(&name.to_ascii_lowercase()) {
             return Ok(());
         }
-        let description = format!(
-            "{name:?} is no application of node {}: its module is not loaded",
-            node.id()
-        );
+        let remedy = match name {
+            "avmd_start" | "avmd_stop" => "load mod_avmd there",
+            _ => "its module is not loaded",
+        };
+        let description = format!("{name:?} is no application of node {}: {remedy}", node.id());
         Err(
             Failure::invalid_because(Reason::UnknownApplication, field, description)
                 .with("application", name)

@@ -276,6 +276,27 @@ impl SessionService for Services {
         respond(self.eavesdrop_on(request, deadline).await)
     }
 
+    async fn bypass_media(
+        &self,
+        request: Request<pb::BypassMediaRequest>,
+    ) -> Answer<pb::BypassMediaResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.bypass(request, deadline).await)
+    }
+
+    async fn start_amd(
+        &self,
+        request: Request<pb::StartAmdRequest>,
+    ) -> Answer<pb::StartAmdResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.begin_amd(request, deadline).await)
+    }
+
+    async fn stop_amd(&self, request: Request<pb::StopAmdRequest>) -> Answer<pb::StopAmdResponse> {
+        let (request, deadline) = self.open(request);
+        respond(self.end_amd(request, deadline).await)
+    }
+
     async fn list_session_events(
         &self,
         request: Request<pb::ListSessionEventsRequest>,

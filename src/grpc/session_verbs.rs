@@ -4,6 +4,7 @@ mod events;
 mod legs;
 mod media;
 mod originate;
+mod path;
 mod read;
 mod signalling;
 mod variables;

@@ -15,7 +15,7 @@ use super::channel::{Answer, Message, Running};
 use super::core::Core;
 use super::event::Event;
 use super::names::EventKind;
-use super::{conference, expand, far, outbound, tables};
+use super::{conference, expand, far, outbound};
 use crate::domain::{ChannelState, Direction, HangupCause};
 
 /// Applications that need media, and so give an unanswered inbound leg early media.
@@ -411,7 +411,7 @@ pub(super) fn execute<'a>(
             if channel.is_down() {
                 return false;
             }
-            let known = tables::is_application(name);
+            let known = world.has_application(name);
             if let Some(channel) = world.channels.get_mut(uuid).filter(|_| named) {
                 // The variable outlives an application that does not exist.
                 channel.vars.set("app_uuid", if known { "" } else { &id });

@@ -6,7 +6,7 @@ use super::apps::{Wait, Woken};
 use super::channel::{Answer, Channel};
 use super::core::{Core, World};
 use super::names::EventKind;
-use super::{midcall, transfer};
+use super::{bypass, midcall, transfer};
 use crate::domain::{ChannelState, HangupCause};
 
 /// A channel's part in a bridge.
@@ -325,6 +325,9 @@ pub(super) fn forget(world: &mut World, uuid: &str) -> Option<String> {
 /// A bridged leg has been hung up. The first leg has left its bridge already; when it was the
 /// second, the first is woken and leaves.
 pub(super) fn let_go(world: &mut World, uuid: &str) {
+    if bypass::let_go(world, uuid) {
+        return;
+    }
     let Some(channel) = world.channels.get_mut(uuid) else {
         return;
     };

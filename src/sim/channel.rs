@@ -179,6 +179,10 @@ pub(super) struct Channel {
     /// Begin and end of each time on hold.
     pub(super) holds: Vec<(u64, u64)>,
     pub(super) held: bool,
+    /// Its media flow past the node.
+    pub(super) bypassed: bool,
+    /// Who listens for a beep.
+    pub(super) amd: Option<super::amd::Listening>,
     /// Wakes the session's task.
     pub(super) wake: Arc<Notify>,
     /// Wakes the originate that made the channel.
@@ -249,6 +253,8 @@ impl Channel {
             bugs: Vec::new(),
             holds: Vec::new(),
             held: false,
+            bypassed: false,
+            amd: None,
             wake: Arc::new(Notify::new()),
             originator: None,
             signalled: false,

@@ -65,6 +65,8 @@ pub(super) struct World {
     pub(super) commands: VecDeque<Bytes>,
     /// Every event of a channel carries its variables, as while FreeSWITCH shuts down.
     pub(super) verbose: bool,
+    /// Whether `mod_avmd` is loaded.
+    pub(super) has_avmd: bool,
     /// Events that a fault still swallows.
     pub(super) events_to_lose: u32,
     next_listener: u64,
@@ -123,6 +125,7 @@ impl World {
             stats: Stats::new(config),
             commands: VecDeque::new(),
             verbose: false,
+            has_avmd: false,
             events_to_lose: 0,
             next_listener: 0,
             sequence: 0,
@@ -166,6 +169,7 @@ impl World {
         self.stats = Stats::new(config);
         self.sequence = 0;
         self.verbose = false;
+        self.has_avmd = false;
         self.set_globals();
     }
 

@@ -183,6 +183,12 @@ impl Session {
         )
     }
 
+    /// Whether its media flow past FreeSWITCH: it is bridged, and sleeps
+    /// (`switch_ivr_signal_bridge` in `switch_ivr_bridge.c`).
+    pub fn is_bypassed(&self) -> bool {
+        self.state == ChannelState::Hibernate && self.peer.is_some()
+    }
+
     /// How long it has lived, or lived until it was hung up.
     pub fn uptime(&self) -> Duration {
         let Some(created) = self.times.created else {

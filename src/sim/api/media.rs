@@ -1,6 +1,7 @@
 //! Apis that play, record, mute and send digits.
 
 use super::super::apps::media;
+use super::super::bypass;
 use super::super::channel::Message;
 use super::super::core::World;
 use super::super::names::EventKind;
@@ -49,16 +50,11 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
             format!("+OK {uuid} received DTMF {rest}.\n")
         }
         "uuid_media" | "uuid_media_3p" => {
-            let off = uuid == "off";
-            let id = if off { rest.trim() } else { uuid };
-            if let Some(channel) = world.channels.get_mut(id) {
-                if off {
-                    channel.vars.set("rtp_local_sdp_str", "");
-                    let far = channel.far.clone();
-                    if let Some(far) = far.and_then(|far| world.channels.get_mut(&far)) {
-                        far.vars.set("sip_reinvite_sdp", "v=0\r\n");
-                    }
-                }
+            let done = match uuid {
+                "off" => bypass::begin(world, rest.trim()),
+                _ => bypass::end(world, uuid),
+            };
+            if done {
                 "+OK Success\n".to_owned()
             } else {
                 "-ERR Operation failed\n".to_owned()

@@ -1,7 +1,7 @@
 //! Apis of the node itself.
 
 use super::super::core::World;
-use super::super::{expand, tables};
+use super::super::{amd, expand, tables};
 use crate::domain::HangupCause;
 
 /// Runs an api of this family; `None` when it is none of them.
@@ -31,9 +31,9 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         "reloadacl" => "+OK acl reloaded\n".to_owned(),
         "global_getvar" => global_getvar(world, arguments),
         "global_setvar" => global_setvar(world, arguments),
-        "module_exists" => tables::is_module(arguments.trim()).to_string(),
-        "load" => load(arguments.trim()),
-        "unload" | "reload" => unload(arguments.trim()),
+        "module_exists" => is_loaded(world, arguments.trim()).to_string(),
+        "load" => load(world, arguments.trim()),
+        "unload" | "reload" => unload(world, arguments.trim()),
         "hupall" => hupall(world, arguments),
         "fsctl" => fsctl(world, arguments),
         "sched_del" => match world.unplan(arguments.trim()) {
@@ -195,18 +195,30 @@ fn global_setvar(world: &mut World, arguments: &str) -> String {
     }
 }
 
-fn load(module: &str) -> String {
+fn is_loaded(world: &World, module: &str) -> bool {
+    tables::is_module(module) || (world.has_avmd && module == amd::MODULE)
+}
+
+fn load(world: &mut World, module: &str) -> String {
     let why = match module {
         "" => return "-USAGE: <mod_name>\n".to_owned(),
-        _ if tables::is_module(module) => "Module already loaded",
+        amd::MODULE if !world.has_avmd => {
+            world.set_avmd(true);
+            return "+OK Reloading XML\n+OK\n".to_owned();
+        }
+        _ if is_loaded(world, module) => "Module already loaded",
         _ => "module load file routine returned an error",
     };
     format!("+OK Reloading XML\n-ERR [{why}]\n")
 }
 
-fn unload(module: &str) -> String {
+fn unload(world: &mut World, module: &str) -> String {
     let why = match module {
         "" => return "-USAGE: [-f] <mod_name>\n".to_owned(),
+        amd::MODULE if world.has_avmd => {
+            world.set_avmd(false);
+            return "+OK\n".to_owned();
+        }
         _ if tables::is_module(module) => "Module is not unloadable",
         _ => "No such module!",
     };

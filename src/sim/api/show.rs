@@ -56,7 +56,7 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
     let table = match what.as_str() {
         "channels" => channels(world),
         "calls" | "bridged_calls" => calls(world, what == "bridged_calls"),
-        "application" => applications(second),
+        "application" => applications(world, second),
         "api" => interfaces("api", &["name", "description", "syntax", "ikey"]),
         "modules" => modules(),
         "endpoint" | "codec" | "dialplan" | "file" | "timer" | "say" | "chat" => {
@@ -147,9 +147,10 @@ fn calls(world: &mut World, bridged_only: bool) -> Table {
     Table { columns, rows }
 }
 
-fn applications(only: Option<&str>) -> Table {
+fn applications(world: &World, only: Option<&str>) -> Table {
     let only = only.filter(|word| !word.eq_ignore_ascii_case("as"));
-    let rows = tables::applications()
+    let rows = world
+        .applications()
         .filter(|[name, ..]| only.is_none_or(|only| *name == only))
         .map(|row| row.map(str::to_owned).into())
         .collect();

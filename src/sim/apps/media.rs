@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::amd;
 use super::super::channel::{Channel, Digit, Endpoint, Play};
 use super::super::core::{Core, World};
 use super::super::names::EventKind;
@@ -95,6 +96,7 @@ async fn play_for(core: &Arc<Core>, uuid: &str, file: &str, until_digit: bool) -
             event.add_some("Playback-File-Type", kind);
             event.add("Playback-File-Path", file);
         });
+    amd::played(&mut core.world(), uuid, file);
     if let Some(channel) = core.world().channels.get_mut(uuid) {
         let ends = Instant::now() + span;
         channel.play = Some(Play {

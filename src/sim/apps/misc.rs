@@ -27,6 +27,8 @@ pub(super) fn run(world: &mut World, uuid: &str, name: &str, argument: &str) {
             }
         }
         "push" => push(world, uuid, argument),
+        "avmd_start" => super::super::amd::start(world, uuid, argument),
+        "avmd_stop" => super::super::amd::stop(world, uuid),
         "respond" => respond(world, uuid, argument),
         "redirect" => super::super::midcall::redirect(world, uuid, argument),
         "transfer" => {
