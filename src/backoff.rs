@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::chance;
+
 /// The waits before one attempt after another. Each lies between `min` and `max`; the ceiling
 /// doubles with every attempt from `2 * min` on, and the wait is drawn from the upper half below
 /// it, so that many clients of one restarted server do not come back in step.
@@ -28,7 +30,7 @@ impl Backoff {
 
     /// The wait before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
-        let delay = delay(self.min, self.max, self.attempt, rand::random());
+        let delay = delay(self.min, self.max, self.attempt, chance::fraction());
         self.attempt = self.attempt.saturating_add(1);
         delay
     }

@@ -13,11 +13,13 @@
 //! ```
 //!
 //! Beside them: [`app`] wires, [`config`] and [`cli`] face the operator, [`shutdown`] starts and
-//! stops every task, [`sim`] is a FreeSWITCH that exists only on the wire.
+//! stops every task, [`chance`] draws what is random, [`sim`] is a FreeSWITCH that exists only on
+//! the wire.
 //! `docs/architecture.md` tells who owns what.
 
 pub mod app;
 pub mod backoff;
+pub mod chance;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -267,10 +267,11 @@ impl Tracker {
         all
     }
 
-    /// The live sessions of one node.
+    /// The live sessions of one node, oldest first.
     pub fn live_on(&self, node: &NodeId) -> Vec<Arc<Session>> {
         let lives_here = |session: &&Arc<Session>| session.node == *node && session.is_live();
-        self.shards
+        let mut live: Vec<_> = self
+            .shards
             .iter()
             .flat_map(|shard| {
                 lock(shard)
@@ -280,7 +281,9 @@ impl Tracker {
                     .cloned()
                     .collect::<Vec<_>>()
             })
-            .collect()
+            .collect();
+        live.sort_by(|a, b| a.order().cmp(&b.order()));
+        live
     }
 
     /// The call, if one of its sessions is known.

@@ -96,14 +96,14 @@ id! {
 impl SessionId {
     /// A fresh identifier for a leg that is about to be originated.
     pub fn generate() -> Self {
-        Uuid::new_v4().into()
+        crate::chance::uuid().into()
     }
 }
 
 impl JobId {
     /// A fresh identifier; version 7, so that jobs sort by their start.
     pub fn generate() -> Self {
-        Uuid::now_v7().into()
+        crate::chance::ordered_uuid().into()
     }
 }
 

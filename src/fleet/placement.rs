@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::seq::IteratorRandom;
 
 use super::node::Node;
+use crate::chance::Dice;
 use crate::domain::{Failure, NodeId, Reason};
 
 /// Conditions that a node must meet.
@@ -41,7 +42,7 @@ pub(super) fn place<'a>(
     let least = ready().map(|node| fullness(node)).min();
     let chosen = ready()
         .filter(|node| Some(fullness(node)) == least)
-        .choose(&mut rand::rng());
+        .choose(&mut Dice);
     chosen.map(|node| Arc::clone(node)).ok_or_else(|| {
         let message = match fitting.as_slice() {
             [] => "no node has these labels".to_owned(),

@@ -4,7 +4,6 @@
 //! FreeSWITCH gives lags behind, so each difference is only a suspicion until `uuid_exists` or
 //! `uuid_dump`, which ask the core itself, have confirmed it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,9 @@ use super::node::Node;
 use super::sink::NodeSink;
 use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::{Command, Event, Outcome, Reply};
+
+/// In an order that is the same each time, so that a test can be repeated.
+type HashSet<T> = std::collections::HashSet<T, foldhash::fast::FixedState>;
 
 /// How long one query may take. A table of 10,000 channels takes about a second.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);

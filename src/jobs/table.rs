@@ -176,13 +176,15 @@ impl Jobs {
     /// FreeSWITCH restarted: nobody can tell any more what became of the jobs that it ran.
     pub fn node_restarted(&self, node: &NodeId) {
         let mut table = self.lock();
-        let lost: Vec<JobId> = table
+        let mut lost: Vec<JobId> = table
             .jobs
             .values()
             .map(|entry| entry.job.borrow())
             .filter(|job| job.spec.node == *node && job.state == JobState::Running)
             .map(|job| job.id().clone())
             .collect();
+        // Ids sort by the jobs' start.
+        lost.sort();
         for id in lost {
             table.finish(&id, End::Lost("FreeSWITCH restarted before the job ended"));
         }

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 pub(super) struct Clock {
     began: Instant,
     epoch: Duration,
+    /// When FreeSWITCH was started last.
+    up_since: Instant,
 }
 
 /// A date and a time of day, UTC.
@@ -23,15 +25,23 @@ struct Civil {
 // === impl Clock ===
 
 impl Clock {
-    /// A clock that starts at the present wall-clock time.
-    pub(super) fn start() -> Self {
-        let epoch = SystemTime::now()
+    /// A clock that starts at this wall-clock time, or at the present.
+    pub(super) fn start(at: Option<SystemTime>) -> Self {
+        let epoch = at
+            .unwrap_or_else(SystemTime::now)
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
+        let began = Instant::now();
         Self {
-            began: Instant::now(),
+            began,
             epoch,
+            up_since: began,
         }
+    }
+
+    /// FreeSWITCH is started anew; time goes on.
+    pub(super) fn restart(&mut self) {
+        self.up_since = Instant::now();
     }
 
     /// Microseconds since 1970, as FreeSWITCH counts.
@@ -39,9 +49,9 @@ impl Clock {
         u64::try_from((self.epoch + self.began.elapsed()).as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// How long the clock runs.
+    /// How long FreeSWITCH runs.
     pub(super) fn uptime(&self) -> Duration {
-        self.began.elapsed()
+        self.up_since.elapsed()
     }
 }
 

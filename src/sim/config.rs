@@ -1,6 +1,6 @@
 //! What a simulated node can be told.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A user that may log in with `userauth` (the directory's `esl-*` parameters).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub struct SimConfig {
     pub sessions_per_second: u32,
     /// The tables behind `show channels` and `show calls` stay empty (`-nosql`).
     pub no_sql: bool,
+    /// What its clock shows when it begins; `None` is the present time. A test that is to be
+    /// repeated gives one.
+    pub began: Option<SystemTime>,
 }
 
 // === impl SimConfig ===
@@ -60,6 +63,7 @@ impl Default for SimConfig {
             max_sessions: 20_000,
             sessions_per_second: 2_000,
             no_sql: false,
+            began: None,
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The node: one world behind one lock, and the events that leave it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::channel::Channel;
 use super::clock::{self, Clock};
@@ -19,6 +18,7 @@ use super::listing::Listing;
 use super::names::{EventKind, KindSet};
 use super::schedule::Schedule;
 use super::{lifecycle, wire};
+use crate::chance;
 use crate::shutdown::Drain;
 
 /// Commands that are remembered for tests; the oldest are forgotten.
@@ -48,7 +48,7 @@ pub(super) struct World {
     /// The time.
     pub(super) clock: Clock,
     /// The channels by their uuid.
-    pub(super) channels: HashMap<String, Channel>,
+    pub(super) channels: BTreeMap<String, Channel>,
     /// The open connections.
     pub(super) listeners: BTreeMap<u64, Listener>,
     /// The tables behind `show channels` and `show calls`.
@@ -114,9 +114,9 @@ impl World {
         let mut world = Self {
             me,
             switch_name: config.name.clone(),
-            core_uuid: Uuid::new_v4().to_string(),
-            clock: Clock::start(),
-            channels: HashMap::new(),
+            core_uuid: chance::uuid().to_string(),
+            clock: Clock::start(config.began),
+            channels: BTreeMap::new(),
             listeners: BTreeMap::new(),
             listing: Listing::new(config.list_lag, config.no_sql),
             globals: BTreeMap::new(),
@@ -161,8 +161,8 @@ impl World {
             }
         }
         self.channels.clear();
-        self.core_uuid = Uuid::new_v4().to_string();
-        self.clock = Clock::start();
+        self.core_uuid = chance::uuid().to_string();
+        self.clock.restart();
         self.listing = Listing::new(config.list_lag, config.no_sql);
         self.schedule = Schedule::default();
         self.conferences = Conferences::default();

@@ -50,7 +50,7 @@ pub(super) fn invited(world: &mut World, uuid: &str) {
 
 /// An inbound SIP leg appears, its task with it. Gives its uuid.
 pub(super) fn arrive(world: &mut World, invite: Invite, far: Option<&str>) -> String {
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = crate::chance::uuid().to_string();
     let number = world.stats.sessions_since_startup + 1;
     let present = world.channels.len();
     if !world.stats.admit(present) || world.stats.pause_inbound {
@@ -92,7 +92,7 @@ fn sip_profile(name: &str) -> &str {
 /// The second half of a loopback leg, which runs the dialplan (`channel_on_init` in
 /// `mod_loopback.c`).
 fn make_other_half(world: &mut World, uuid: &str) {
-    let other = uuid::Uuid::new_v4().to_string();
+    let other = crate::chance::uuid().to_string();
     let number = world.stats.sessions_since_startup + 1;
     let present = world.channels.len();
     world.stats.admit(present);

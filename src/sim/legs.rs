@@ -53,7 +53,7 @@ pub(super) fn make(
             return Err(HangupCause::DestinationOutOfOrder);
         }
         Some((_, uuid)) => uuid.clone(),
-        None => uuid::Uuid::new_v4().to_string(),
+        None => crate::chance::uuid().to_string(),
     };
     let number = world.stats.sessions_since_startup + 1;
     let present = world.channels.len();
@@ -63,7 +63,7 @@ pub(super) fn make(
     let now = world.now();
     let loopback = endpoint == Endpoint::Loopback;
     let made_with = if loopback && wanted.is_some() {
-        uuid::Uuid::new_v4().to_string()
+        crate::chance::uuid().to_string()
     } else {
         uuid.clone()
     };
@@ -136,7 +136,7 @@ pub(super) fn make(
 
 /// A channel that ends before it has begun.
 fn destroy_stillborn(world: &mut World) {
-    let uuid = uuid::Uuid::new_v4().to_string();
+    let uuid = crate::chance::uuid().to_string();
     world.stats.sessions_since_startup += 1;
     let number = world.stats.sessions_since_startup;
     let mut channel = Channel::new(uuid.clone(), number, Endpoint::Sofia, Direction::Outbound);

@@ -1,6 +1,6 @@
 //! Waiting for something to be seen of a session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,7 +51,8 @@ pub(super) struct Shard {
     pub(super) sessions: HashMap<SessionId, Arc<Session>, foldhash::fast::RandomState>,
     /// Labels of sessions that are about to begin.
     pub(super) expected: HashMap<SessionId, Labels, foldhash::fast::RandomState>,
-    watchers: HashMap<SessionId, Vec<Watcher>, foldhash::fast::RandomState>,
+    /// In order, so that those who lose their node are told in the same order each time.
+    watchers: BTreeMap<SessionId, Vec<Watcher>>,
 }
 
 // === impl Watch ===
