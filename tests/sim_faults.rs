@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use switchgate::shutdown::Drain;
-use switchgate::sim::{Fault, Sim, SimConfig};
+use switchgate::sim::{Fault, Links, Sim, SimConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::time::{Instant, timeout};
 
@@ -263,4 +263,27 @@ async fn nothing_is_left_when_links_and_calls_end() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((sim.channels().len(), sim.connections()), (0, 0));
     assert!(drain.finish(PATIENCE).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_some_links_leaves_the_others_alone() {
+    let drain = Drain::new();
+    let sim = sim(&drain);
+    let mut events = Client::login(&sim).await;
+    events.ask("event plain HEARTBEAT").await;
+    let (mut first, mut second) = (Client::login(&sim).await, Client::login(&sim).await);
+
+    sim.inject_on(Links::OneCommand, Fault::HalfOpen);
+    assert!(!first.is_answered().await);
+    assert!(second.is_answered().await && events.is_answered().await);
+    sim.inject(Fault::Heal);
+
+    let reply = second.ask("api sim_fault drop_links events").await;
+    assert!(reply.is_some_and(|reply| reply.contains("+OK")));
+    assert_eq!(events.frame().await, None);
+    assert!(second.is_answered().await);
+
+    sim.inject_on(Links::Commands, Fault::DropLinks);
+    assert_eq!(second.frame().await, None);
+    assert!(Client::login(&sim).await.is_answered().await);
 }

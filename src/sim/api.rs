@@ -94,12 +94,12 @@ pub(super) fn run_in_background(
 
 fn fault(core: &Arc<Core>, arguments: &str) -> String {
     match super::fault::Fault::parse(arguments) {
-        Some(fault) => {
-            core.inject(fault);
+        Some((links, fault)) => {
+            core.inject(links, fault);
             "+OK\n".to_owned()
         }
         None => "-USAGE: drop_links|half_open|stall <time>|cut_mid_frame|restart|lose_events <n>|\
-                 slow_replies <time>|refuse_connections <time>|heal\n"
+                 slow_replies <time>|refuse_connections <time>|heal [events|commands|one_command]\n"
             .to_owned(),
     }
 }

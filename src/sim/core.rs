@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::channel::Channel;
@@ -31,8 +30,6 @@ pub(super) struct Core {
     pub(super) config: SimConfig,
     /// Starts and stops its tasks.
     pub(super) drain: Drain,
-    /// What the links suffer from.
-    pub(super) link_fault: watch::Sender<LinkFault>,
     world: Mutex<World>,
 }
 
@@ -67,6 +64,8 @@ pub(super) struct World {
     pub(super) verbose: bool,
     /// Whether `mod_avmd` is loaded.
     pub(super) has_avmd: bool,
+    /// What a new connection suffers from.
+    pub(super) link_fault: LinkFault,
     /// Events that a fault still swallows.
     pub(super) events_to_lose: u32,
     next_listener: u64,
@@ -96,7 +95,6 @@ impl Core {
             world: Mutex::new(World::new(&config, me.clone())),
             config,
             drain,
-            link_fault: watch::Sender::new(LinkFault::default()),
         })
     }
 
@@ -126,6 +124,7 @@ impl World {
             commands: VecDeque::new(),
             verbose: false,
             has_avmd: false,
+            link_fault: LinkFault::default(),
             events_to_lose: 0,
             next_listener: 0,
             sequence: 0,

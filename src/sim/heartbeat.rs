@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::core::{Core, World};
 use super::event::Event;
-use super::fault::Fault;
+use super::fault::{Fault, Links};
 use super::names::EventKind;
 use crate::domain::HangupCause;
 
@@ -73,8 +73,8 @@ const SHUTDOWN_LASTS: Duration = Duration::from_secs(5);
 impl Core {
     /// The end of a shutdown: the connections are told, and the node starts anew later.
     fn go_down(&self) {
-        self.link_fault.send_modify(|link| link.shut_down += 1);
-        self.inject(Fault::RefuseConnections(SHUTDOWN_LASTS));
+        self.world().strike(Links::All, |link| link.shut_down += 1);
+        self.inject(Links::All, Fault::RefuseConnections(SHUTDOWN_LASTS));
         self.world().restart(&self.config);
     }
 }

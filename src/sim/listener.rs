@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Format};
+use super::fault::LinkFault;
 use super::names::{EventKind, KindSet};
 
 /// Events that wait for one listener (`MAX_QUEUE_LEN` in `mod_event_socket.c`).
@@ -53,13 +54,15 @@ pub(super) struct Listener {
     lost_in_row: u32,
     /// Fired when the listener is closed for having lost too much.
     pub(super) closed: CancellationToken,
+    /// What the connection suffers from.
+    pub(super) fault: watch::Sender<LinkFault>,
 }
 
 // === impl Listener ===
 
 impl Listener {
     /// A listener that wants nothing yet, and the receiving end of its queue.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Item>) {
+    pub(super) fn new(fault: &LinkFault) -> (Self, mpsc::Receiver<Item>) {
         let (queue, items) = mpsc::channel(QUEUE_EVENTS);
         let listener = Self {
             listening: false,
@@ -72,6 +75,7 @@ impl Listener {
             queue,
             lost_in_row: 0,
             closed: CancellationToken::new(),
+            fault: watch::Sender::new(fault.clone()),
         };
         (listener, items)
     }
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
 
     fn listener(filters: &[(&str, &str)]) -> (Listener, mpsc::Receiver<Item>) {
-        let (mut listener, items) = Listener::new();
+        let (mut listener, items) = Listener::new(&LinkFault::default());
         listener.listening = true;
         listener.kinds.insert(EventKind::Park);
         for (header, value) in filters {

@@ -79,7 +79,7 @@ pub(super) fn start<S>(core: &Arc<Core>, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let refused = core.link_fault.borrow().refused_until;
+    let refused = core.world().link_fault.refused_until;
     if refused.is_some_and(|until| until > tokio::time::Instant::now()) {
         return;
     }
@@ -128,11 +128,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     fn new(core: Arc<Core>, stream: S, login: Login) -> Self {
-        let (listener, items) = Listener::new();
+        let mut world = core.world();
+        let (listener, items) = Listener::new(&world.link_fault);
         let (closed, released) = (listener.closed.clone(), CancellationToken::new());
-        let fault = core.link_fault.subscribe();
+        let fault = listener.fault.subscribe();
         let seen = fault.borrow().clone();
-        let key = core.world().add_listener(listener);
+        let key = world.add_listener(listener);
+        drop(world);
         Self {
             core,
             stream,
