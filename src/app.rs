@@ -31,6 +31,7 @@ pub struct App {
     listener: TcpListener,
     server: Server,
     control: Control,
+    once: Arc<Once>,
     /// Connections, RPCs and streams.
     front: Drain,
     /// Links, jobs and everything that RPCs need.
@@ -138,6 +139,7 @@ impl App {
             listener,
             server: Server::new(&services, grpc)?,
             control,
+            once: services.once,
             front,
             back,
             grace: config.shutdown.grace,
@@ -156,6 +158,16 @@ impl App {
     /// What it knows and does, for tests that look behind the API.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// What came of requests with a `request_id`, for tests that look behind the API.
+    pub fn once(&self) -> &Arc<Once> {
+        &self.once
+    }
+
+    /// What answers requests, for those that come by another way than a socket.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,

@@ -156,6 +156,12 @@ impl Once {
         }
     }
 
+    /// Number of requests that run, for tests that nothing is left behind.
+    pub fn running(&self) -> usize {
+        let requests = self.lock();
+        requests.known.len() - requests.finished.len()
+    }
+
     fn join_or_start<T, F>(
         self: &Arc<Self>,
         id: &str,

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Request;
-use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
@@ -142,6 +142,21 @@ impl Server {
         &self.health
     }
 
+    /// Answers one request, however it came: takes the client's deadline out of the headers and
+    /// lets the routes do the rest.
+    pub async fn answer<B>(&self, mut request: Request<B>) -> http::Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let deadline = deadline::take(request.headers_mut());
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let mut routes = self.routes.clone();
+        or_internal(async { routes.call(request).await }).await
+    }
+
     /// Accepts connections until the drain stops; then sends GOAWAY on each and returns. RPCs
     /// under way are tasks of the drain.
     pub async fn serve(self, listener: TcpListener) {
@@ -193,8 +208,11 @@ impl Server {
             .max_send_buf_size(MAX_SEND_BUFFER)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let routes = self.routes;
-        let service = hyper::service::service_fn(move |request| answer(routes.clone(), request));
+        let server = self.clone();
+        let service = hyper::service::service_fn(move |request| {
+            let server = server.clone();
+            async move { Ok::<_, Infallible>(server.answer(request).await) }
+        });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let result = tokio::select! {
@@ -209,18 +227,6 @@ impl Server {
             debug!(%error, %peer, "connection failed");
         }
     }
-}
-
-/// Takes the client's deadline out of the headers and lets the routes answer.
-async fn answer(
-    mut routes: Routes,
-    mut request: Request<Incoming>,
-) -> Result<http::Response<Body>, Infallible> {
-    let deadline = deadline::take(request.headers_mut());
-    if let Some(deadline) = deadline {
-        request.extensions_mut().insert(deadline);
-    }
-    Ok(or_internal(async { routes.call(request).await }).await)
 }
 
 /// A panic ends this RPC with INTERNAL, where the client would see no more than a reset stream.
