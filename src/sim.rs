@@ -65,7 +65,7 @@ use tokio::net::TcpListener;
 use crate::shutdown::Drain;
 
 pub use config::{SimConfig, SimUser};
-pub use fault::Fault;
+pub use fault::{Fault, Links};
 pub use view::ChannelView;
 
 /// Bytes that an in-memory connection holds in each direction.
@@ -102,7 +102,12 @@ impl Sim {
 
     /// Makes something go wrong. `api sim_fault <name> [argument]` does the same on the wire.
     pub fn inject(&self, fault: Fault) {
-        self.core.inject(fault);
+        self.core.inject(Links::All, fault);
+    }
+
+    /// Makes something go wrong with some of the connections alone.
+    pub fn inject_on(&self, links: Links, fault: Fault) {
+        self.core.inject(links, fault);
     }
 
     /// The channels as they are, oldest first; unlike `show channels`, without a lag.

@@ -28,6 +28,7 @@ mod peer;
 mod peers_inputs;
 mod peers_inputs_tracking;
 mod recordings;
+mod seeds;
 mod session_events;
 mod sim_behaviour;
 mod sim_conformance;

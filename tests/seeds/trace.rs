@@ -1,0 +1,77 @@
+//! What happened, in the order in which it did, and what of it was wrong.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+
+use switchgate::pb;
+use tokio::time::Instant;
+
+/// Written by everyone who takes part in a seed.
+pub(super) struct Trace {
+    began: Instant,
+    story: Mutex<String>,
+    wrongs: Mutex<Vec<String>>,
+    /// How each job ended whose end a client was told, by the job's id and the time it was made.
+    ends: Mutex<HashMap<String, String>>,
+}
+
+// === impl Trace ===
+
+impl Trace {
+    pub(super) fn begin() -> Self {
+        Self {
+            began: Instant::now(),
+            story: Mutex::default(),
+            wrongs: Mutex::default(),
+            ends: Mutex::default(),
+        }
+    }
+
+    pub(super) fn tell(&self, who: impl std::fmt::Display, what: impl std::fmt::Display) {
+        let at = self.began.elapsed().as_millis();
+        let mut story = self.story.lock().unwrap();
+        writeln!(story, "{at:>7} {who:<10} {what}").unwrap();
+    }
+
+    /// Something happened that must not.
+    pub(super) fn wrong(&self, who: impl std::fmt::Display, what: impl std::fmt::Display) {
+        let at = self.began.elapsed().as_millis();
+        self.tell(&who, format_args!("WRONG: {what}"));
+        self.wrongs
+            .lock()
+            .unwrap()
+            .push(format!("at {at} ms, {who}: {what}"));
+    }
+
+    /// A client was told of a job. Its end must be the same whoever is told of it, and when.
+    pub(super) fn told_of_job(&self, who: impl std::fmt::Display, job: &pb::Job) {
+        if matches!(
+            job.state(),
+            pb::JobState::Pending | pb::JobState::Running | pb::JobState::Unspecified
+        ) {
+            return;
+        }
+        let key = format!("{} {:?}", job.job_id, job.created);
+        let outcome = match &job.outcome {
+            Some(pb::job::Outcome::Error(error)) => format!("{} {}", error.reason, error.message),
+            other => format!("{other:?}"),
+        };
+        let end = format!("{:?} {:?} {outcome}", job.state(), job.ended);
+        let before = self.ends.lock().unwrap().insert(key, end.clone());
+        if let Some(before) = before.filter(|before| *before != end) {
+            self.wrong(
+                who,
+                format_args!("job {} ended twice: {before}, then {end}", job.job_id),
+            );
+        }
+    }
+
+    pub(super) fn story(&self) -> String {
+        self.story.lock().unwrap().clone()
+    }
+
+    pub(super) fn wrongs(&self) -> Vec<String> {
+        self.wrongs.lock().unwrap().clone()
+    }
+}
