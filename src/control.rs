@@ -31,7 +31,7 @@ pub use dtmf::{Collect, Collected};
 pub use execute::{Execute, ExecuteWait, Executed};
 pub use jobs::JobRequest;
 pub use media::MuteDirection;
-pub use once::{Once, OnceConfig};
+pub use once::{Identity, Once, OnceConfig};
 pub use originate::{Originate, OriginateWait, Originated};
 pub use playback::{Legs, Playback, Seek};
 pub use progress::{Placing, Progress};

@@ -7,6 +7,7 @@ mod deadline;
 mod event_service;
 mod filter;
 mod health;
+mod identity;
 mod job_service;
 mod node_service;
 mod page;

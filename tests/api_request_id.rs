@@ -1,5 +1,7 @@
 //! `request_id`: a repeat acts once and gets the first outcome.
 
+mod fields;
+
 use std::time::Duration;
 
 use switchgate::pb::{self, HangupCause};
@@ -25,13 +27,16 @@ fn legs(gateway: &Gateway, label: &str) -> usize {
     sessions.iter().filter(ours).count()
 }
 
+/// The id had another request: of `used_by`, with other values in the fields `differs`.
 #[track_caller]
-fn assert_reused(status: &tonic::Status, request_id: &str) {
+fn assert_reused(status: &tonic::Status, request_id: &str, used_by: &str, differs: &str) {
     assert_eq!(
         code_and_reason(status),
         (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned())
     );
     assert_eq!(metadata(status, "request_id"), request_id);
+    assert_eq!(metadata(status, "used_by"), used_by);
+    assert_eq!(metadata(status, "differs"), differs);
 }
 
 #[tokio::test]
@@ -50,9 +55,9 @@ async fn a_repeated_originate_returns_the_first_session_and_places_one_leg() {
         assert_eq!(legs(&gateway, &id), 1);
         // Whatever differs makes it another request.
         let status = place(&gateway, call(BUSY, &id, &id)).await.unwrap_err();
-        assert_reused(&status, &id);
+        assert_reused(&status, &id, "Originate", "endpoints");
         let status = place(&gateway, call(ANSWERS, &id, "x")).await.unwrap_err();
-        assert_reused(&status, &id);
+        assert_reused(&status, &id, "Originate", "labels");
         assert_eq!(legs(&gateway, &id), 1);
         gateway
     })
@@ -167,10 +172,10 @@ async fn a_repeated_hangup_returns_the_first_outcome() {
         let status = within(gateway.sessions().hangup(request(HangupCause::NoAnswer)))
             .await
             .unwrap_err();
-        assert_reused(&status, &id);
+        assert_reused(&status, &id, "Hangup", "cause");
         // Nor is it good for another kind of request.
         let status = place(&gateway, call(ANSWERS, &id, &id)).await.unwrap_err();
-        assert_reused(&status, &id);
+        assert_reused(&status, &id, "Hangup", "");
         assert_eq!(legs(&gateway, &id), 0);
         gateway
     })
@@ -206,7 +211,12 @@ async fn a_repeated_job_is_the_first_job() {
         assert_eq!(ran.job_id, one.job_id);
         assert_eq!(ran.state(), pb::JobState::Succeeded);
         assert_eq!(start("300").await.unwrap(), ran);
-        assert_reused(&start("301").await.unwrap_err(), &id);
+        assert_reused(
+            &start("301").await.unwrap_err(),
+            &id,
+            "StartJob",
+            "arguments",
+        );
         gateway
     })
     .await;

@@ -2,12 +2,10 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, Hash, Hasher as _};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::quality::FixedState;
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,6 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Deadline, Failure, Reason};
 use crate::shutdown::Drain;
+
+mod identity;
+
+pub use identity::Identity;
 
 /// How many outcomes are kept, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ struct Requests {
 #[derive(Debug)]
 struct Known {
     ticket: u64,
-    fingerprint: u64,
+    identity: Identity,
     outcome: Outcomes,
     /// Held by everyone who waits; the action is told when its last holder has gone.
     interest: std::sync::Weak<Interest>,
@@ -94,16 +96,14 @@ impl Once {
     }
 
     /// Runs `action`, which ends by `deadline` itself, unless it has run before under this id: then
-    /// gives back what came of it. An empty id always runs it. `request` tells one request from
-    /// another.
+    /// gives back what came of it. Without an id it always runs.
     ///
     /// # Errors
     /// Those of the action; REQUEST_ID_REUSED when the id was used for another request;
     /// DEADLINE_EXCEEDED when the first request goes on longer than this repeat may.
     pub async fn run<T, F>(
         self: &Arc<Self>,
-        id: &str,
-        request: &impl Hash,
+        request: &Identity,
         deadline: Deadline,
         action: F,
     ) -> Result<T, Failure>
@@ -111,7 +111,7 @@ impl Once {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        self.run_for(id, request, deadline, |_| action).await
+        self.run_for(request, deadline, |_| action).await
     }
 
     /// As [`Once::run`]; the action's token is triggered when nobody waits for it any more. Without
@@ -121,8 +121,7 @@ impl Once {
     /// As [`Once::run`].
     pub async fn run_for<T, F>(
         self: &Arc<Self>,
-        id: &str,
-        request: &impl Hash,
+        request: &Identity,
         deadline: Deadline,
         action: impl FnOnce(CancellationToken) -> F,
     ) -> Result<T, Failure>
@@ -130,11 +129,11 @@ impl Once {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        if id.is_empty() {
+        if request.id.is_empty() {
             return action(CancellationToken::new()).await;
         }
-        check_id(id)?;
-        let joined = self.join_or_start(id, fingerprint::<T>(request), action)?;
+        request.check()?;
+        let joined = self.join_or_start(request, action)?;
         let mut outcome = joined.outcome;
         let seen = async {
             match outcome.wait_for(Option::is_some).await {
@@ -144,15 +143,18 @@ impl Once {
             }
         };
         let result = match joined.is_repeat {
-            true => deadline.bound(seen).await.ok_or_else(|| late(id))?,
+            true => deadline
+                .bound(seen)
+                .await
+                .ok_or_else(|| late(&request.id))?,
             false => seen.await,
         };
         drop(joined.interest);
         let value = result.unwrap_or_else(|| Err(panicked()))?;
         match value.downcast_ref::<T>() {
             Some(value) => Ok(value.clone()),
-            // The fingerprint includes the type, so this is another request after all.
-            None => Err(reused(id)),
+            // Requests of one kind have results of one type.
+            None => Err(panicked()),
         }
     }
 
@@ -164,8 +166,7 @@ impl Once {
 
     fn join_or_start<T, F>(
         self: &Arc<Self>,
-        id: &str,
-        fingerprint: u64,
+        request: &Identity,
         action: impl FnOnce(CancellationToken) -> F,
     ) -> Result<Joined, Failure>
     where
@@ -174,10 +175,8 @@ impl Once {
     {
         let mut requests = self.lock();
         requests.expire(self.config);
-        if let Some(known) = requests.known.get(id) {
-            if known.fingerprint != fingerprint {
-                return Err(reused(id));
-            }
+        if let Some(known) = requests.known.get(&request.id) {
+            request.check_same(&known.identity)?;
             return Ok(Joined {
                 outcome: known.outcome.clone(),
                 interest: known.interest.upgrade(),
@@ -191,15 +190,15 @@ impl Once {
         let ticket = requests.next_ticket;
         let known = Known {
             ticket,
-            fingerprint,
+            identity: request.clone(),
             outcome: outcome_rx.clone(),
             interest: Arc::downgrade(&interest),
         };
-        requests.known.insert(id.to_owned(), known);
+        requests.known.insert(request.id.clone(), known);
         drop(requests);
 
         let once = Arc::clone(self);
-        let id = id.to_owned();
+        let id = request.id.clone();
         let action = AssertUnwindSafe(action(left)).catch_unwind();
         self.drain.spawn(async move {
             // Nobody knows how far an action came that panicked, so it is not to be repeated.
@@ -282,27 +281,6 @@ fn is_final<T>(result: &Result<T, Failure>) -> bool {
     }
 }
 
-fn check_id(id: &str) -> Result<(), Failure> {
-    if id.len() > 256
-        || !id
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() || byte == b' ')
-    {
-        return Err(Failure::invalid(
-            "request_id",
-            "is longer than 256 bytes or not printable ASCII; use a UUID",
-        ));
-    }
-    Ok(())
-}
-
-fn fingerprint<T: 'static>(request: &impl Hash) -> u64 {
-    let mut hasher = FixedState::default().build_hasher();
-    std::any::TypeId::of::<T>().hash(&mut hasher);
-    request.hash(&mut hasher);
-    hasher.finish()
-}
-
 fn late(id: &str) -> Failure {
     let message = "the deadline passed before the first request with this request_id was done";
     Failure::new(Reason::DeadlineExceeded, message)
@@ -317,104 +295,8 @@ fn panicked() -> Failure {
     )
 }
 
-fn reused(id: &str) -> Failure {
-    let message = format!("request_id {id:?} was used before for another request; use a new one");
-    Failure::new(Reason::RequestIdReused, message).with("request_id", id)
-}
-
 #[cfg(test)]
 mod outcomes;
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    fn once() -> Arc<Once> {
-        Once::new(OnceConfig::default(), &Drain::new())
-    }
-
-    fn soon(seconds: u64) -> Deadline {
-        Deadline::after(Duration::from_secs(seconds))
-    }
-
-    /// Counts how often it acts, then takes a second.
-    async fn act(count: Arc<AtomicUsize>) -> Result<usize, Failure> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        Ok(before)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_repeat_after_all_callers_left_acts_no_second_time() {
-        let (once, count) = (once(), Arc::<AtomicUsize>::default());
-        let first = once.run("x", &1, soon(5), act(Arc::clone(&count)));
-        assert!(soon(0).bound(first).await.is_none());
-        tokio::task::yield_now().await;
-        let repeat = once.run("x", &1, soon(5), act(Arc::clone(&count)));
-        assert_eq!(repeat.await, Ok(0));
-        assert_eq!(count.load(Ordering::Relaxed), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_action_is_told_when_its_last_caller_left() {
-        let once = once();
-        let gone = || Failure::new(Reason::Cancelled, "all have left");
-        let action = |left: CancellationToken| async move {
-            left.cancelled().await;
-            Err::<(), _>(gone())
-        };
-        {
-            let first = once.run_for("x", &1, soon(60), action);
-            assert!(soon(1).bound(first).await.is_none());
-        }
-        let repeat = once.run_for("x", &1, soon(60), action).await;
-        assert_eq!(
-            repeat.map_err(|failure| failure.reason()),
-            Err(Reason::Cancelled)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_repeat_keeps_its_own_deadline() {
-        let (once, count) = (once(), Arc::<AtomicUsize>::default());
-        let first = once.run("x", &1, soon(5), act(Arc::clone(&count)));
-        let repeat = once.run("x", &1, soon(0), act(count));
-        let (first, repeat) = tokio::join!(first, repeat);
-        assert_eq!(first, Ok(0));
-        assert_eq!(
-            repeat.map_err(|failure| failure.reason()),
-            Err(Reason::DeadlineExceeded)
-        );
-    }
-
-    #[tokio::test]
-    async fn an_action_that_panics_is_a_defect_and_not_repeated() {
-        let once = once();
-        for _ in 0..2 {
-            let action = async { panic!("as it should") };
-            let result: Result<(), _> = once.run("x", &1, soon(5), action).await;
-            assert_eq!(
-                result.map_err(|failure| failure.reason()),
-                Err(Reason::Internal)
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_not_sent_may_be_tried_again_under_its_id() {
-        let once = once();
-        let unsent = async {
-            Err(Failure::new(Reason::NodeUnavailable, "down").retry_after(Duration::from_secs(1)))
-        };
-        let first: Result<u32, _> = once.run("x", &1, soon(5), unsent).await;
-        assert!(first.is_err());
-        assert_eq!(once.run("x", &1, soon(5), async { Ok(7) }).await, Ok(7));
-        let other = once.run("x", &2, soon(5), async { Ok(8) }).await;
-        assert_eq!(
-            other.map_err(|failure| failure.reason()),
-            Err(Reason::RequestIdReused)
-        );
-    }
-}
+mod tests;

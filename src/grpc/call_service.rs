@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, id, to_call, to_session};
+use super::identity::identify;
 use super::page::{Wanted, page};
 use super::status::respond;
 use super::{Services, deadline};
@@ -61,16 +62,13 @@ impl CallService for Services {
     ) -> Result<Response<pb::HangupCallResponse>, Status> {
         let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
         let request = request.into_inner();
+        let identity = identify(&request, &request.request_id);
         let control = self.control.clone();
         let answer = async {
             let id: CallId = id(&request.call_id, "call_id")?;
             let cause = convert::cause(request.cause, HangupCause::NormalClearing)?;
-            let identity = ("HangupCall", id.clone(), cause);
             let action = async move { control.hangup_call(&id, cause, deadline).await };
-            let (call, cursor) = self
-                .once
-                .run(&request.request_id, &identity, deadline, action)
-                .await?;
+            let (call, cursor) = self.once.run(&identity, deadline, action).await?;
             Ok(pb::HangupCallResponse {
                 call: Some(to_call(&call)),
                 cursor: cursor.to_string(),

@@ -1,6 +1,5 @@
 //! JobService.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -9,10 +8,11 @@ use uuid::Uuid;
 
 use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
 use super::filter::ListFilter;
+use super::identity::identify;
 use super::page::{Wanted, page_of_bytes};
 use super::status::respond;
 use super::{Services, deadline};
-use crate::control::JobRequest;
+use crate::control::{Identity, JobRequest};
 use crate::domain::{Deadline, Failure, JobId};
 use crate::jobs::{Job, SharedJob};
 use crate::pb;
@@ -20,6 +20,8 @@ use crate::pb::job_service_server::JobService;
 
 /// Fields that filters of ListJobs know.
 const FIELDS: &[&str] = &["state", "command", "node_id", "session_id", "label."];
+/// RunJob and StartJob ask for the same: one of them waits for the other's job.
+const JOB: &str = "Job";
 /// Names ids that are derived from a client's `request_id`.
 const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x2b7c_90d4_1f3e_4a58_b6a1_7d90_c4e2_5f18);
 
@@ -29,9 +31,12 @@ impl JobService for Services {
         &self,
         request: Request<pb::RunJobRequest>,
     ) -> Result<Response<pb::RunJobResponse>, Status> {
-        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
-        let request = request.into_inner();
-        let wanted = Wanting {
+        let (request, deadline) = self.open(request);
+        let identity = Identity {
+            kind: JOB,
+            ..identify(&request, &request.request_id)
+        };
+        let wanted = pb::StartJobRequest {
             command: request.command,
             arguments: request.arguments,
             node_selector: request.node_selector,
@@ -41,7 +46,7 @@ impl JobService for Services {
             request_id: request.request_id,
         };
         let answer = async {
-            let id = self.launch(wanted, deadline).await?;
+            let id = self.launch(wanted, &identity, deadline).await?;
             let job = self.control.job_ended(&id, deadline).await?;
             let (job, cursor) = self.as_it_is(&job);
             Ok(pb::RunJobResponse {
@@ -56,19 +61,13 @@ impl JobService for Services {
         &self,
         request: Request<pb::StartJobRequest>,
     ) -> Result<Response<pb::StartJobResponse>, Status> {
-        let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
-        let request = request.into_inner();
-        let wanted = Wanting {
-            command: request.command,
-            arguments: request.arguments,
-            node_selector: request.node_selector,
-            session_id: request.session_id,
-            timeout: request.timeout,
-            labels: request.labels,
-            request_id: request.request_id,
+        let (wanted, deadline) = self.open(request);
+        let identity = Identity {
+            kind: JOB,
+            ..identify(&wanted, &wanted.request_id)
         };
         let answer = async {
-            let id = self.launch(wanted, deadline).await?;
+            let id = self.launch(wanted, &identity, deadline).await?;
             let job = self.control.job_taken(&id, deadline).await?;
             let (job, cursor) = self.as_it_is(&job);
             Ok(pb::StartJobResponse {
@@ -186,17 +185,6 @@ impl JobService for Services {
     }
 }
 
-/// What RunJob and StartJob have in common.
-struct Wanting {
-    command: String,
-    arguments: String,
-    node_selector: Option<pb::NodeSelector>,
-    session_id: String,
-    timeout: Option<prost_types::Duration>,
-    labels: HashMap<String, String>,
-    request_id: String,
-}
-
 impl Services {
     /// The job with a cursor that it is not older than.
     fn as_it_is(&self, job: &SharedJob) -> (SharedJob, String) {
@@ -207,7 +195,12 @@ impl Services {
 
     /// Starts the job, unless it was started before under this `request_id`: RunJob after StartJob
     /// waits for the same job.
-    async fn launch(&self, wanted: Wanting, deadline: Deadline) -> Result<JobId, Failure> {
+    async fn launch(
+        &self,
+        wanted: pb::StartJobRequest,
+        identity: &Identity,
+        deadline: Deadline,
+    ) -> Result<JobId, Failure> {
         let request = JobRequest {
             id: (!wanted.request_id.is_empty())
                 .then(|| Uuid::new_v5(&REQUEST_NAMESPACE, wanted.request_id.as_bytes()).into()),
@@ -218,20 +211,6 @@ impl Services {
             timeout: optional_duration(wanted.timeout, "timeout")?,
             labels: labels(wanted.labels)?,
         };
-        let identity = (
-            (
-                "Job",
-                request.command.clone(),
-                request.arguments.clone(),
-                request.session.clone(),
-            ),
-            (
-                request.selector.node.clone(),
-                request.selector.labels.clone(),
-                request.timeout,
-                Arc::clone(&request.labels),
-            ),
-        );
         let control = self.control.clone();
         let action = async move {
             let id = control.launch_job(request)?;
@@ -241,9 +220,7 @@ impl Services {
                 _ => Ok(id),
             }
         };
-        self.once
-            .run(&wanted.request_id, &identity, deadline, action)
-            .await
+        self.once.run(identity, deadline, action).await
     }
 }
 

@@ -9,7 +9,6 @@ mod read;
 mod signalling;
 mod variables;
 
-use std::hash::Hash;
 use std::time::Duration;
 
 use tonic::Request;
@@ -18,7 +17,9 @@ pub(super) use events::SessionStream;
 pub(super) use originate::OriginateProgress;
 
 use super::convert::{self, optional_duration};
+use super::identity::identify;
 use super::{Services, deadline};
+use crate::control::Identity;
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::pb;
 
@@ -40,8 +41,7 @@ impl Services {
     /// Runs a verb on a session, once for each request id.
     async fn once<T, F>(
         &self,
-        request_id: &str,
-        identity: &impl Hash,
+        identity: &Identity,
         deadline: Deadline,
         action: F,
     ) -> Result<T, Failure>
@@ -49,7 +49,7 @@ impl Services {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        self.once.run(request_id, identity, deadline, action).await
+        self.once.run(identity, deadline, action).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::identity::identity;
 use super::*;
 
 struct Acts {
@@ -32,7 +33,8 @@ impl Acts {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(turn)
         };
-        self.once.run(id, &request, soon(), action).await
+        let request = identity(id, "Act", &[("request", request)]);
+        self.once.run(&request, soon(), action).await
     }
 
     async fn fail(&self, id: &str, failure: Failure) -> Failure {
@@ -41,10 +43,8 @@ impl Acts {
             count.fetch_add(1, Ordering::Relaxed);
             Err::<usize, _>(failure)
         };
-        self.once
-            .run(id, &"fails", soon(), action)
-            .await
-            .unwrap_err()
+        let request = identity(id, "Fail", &[]);
+        self.once.run(&request, soon(), action).await.unwrap_err()
     }
 
     fn acted(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use super::super::Services;
 use super::super::convert::{cause, id, to_session};
-use super::session_id;
+use super::{identify, session_id};
 use crate::control::Peer;
 use crate::domain::{Deadline, Failure, HangupCause};
 use crate::pb::{self, bridge_request};
@@ -15,12 +15,11 @@ impl Services {
         request: pb::AnswerRequest,
         deadline: Deadline,
     ) -> Result<pb::AnswerResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Answer", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.answer(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::AnswerResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -32,13 +31,12 @@ impl Services {
         request: pb::HangupRequest,
         deadline: Deadline,
     ) -> Result<pb::HangupResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let cause = cause(request.cause, HangupCause::NormalClearing)?;
-        let (control, identity) = (self.control.clone(), ("Hangup", id.clone(), cause));
+        let control = self.control.clone();
         let action = async move { control.hangup(&id, cause, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::HangupResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -50,12 +48,11 @@ impl Services {
         request: pb::ParkRequest,
         deadline: Deadline,
     ) -> Result<pb::ParkResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Park", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.park(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::ParkResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -67,6 +64,7 @@ impl Services {
         request: pb::BridgeRequest,
         deadline: Deadline,
     ) -> Result<pb::BridgeResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let session = session_id(&request.session_id)?;
         let peer = match request.peer {
             Some(bridge_request::Peer::PeerSessionId(peer)) => {
@@ -80,14 +78,9 @@ impl Services {
                 ));
             }
         };
-        let (control, identity) = (
-            self.control.clone(),
-            ("Bridge", session.clone(), peer.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.bridge(&session, &peer, deadline).await };
-        let (session, peer) = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let (session, peer) = self.once(&identity, deadline, action).await?;
         Ok(pb::BridgeResponse {
             // The peer was looked at later.
             cursor: session.cursor.to_string(),

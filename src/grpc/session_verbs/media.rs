@@ -3,7 +3,7 @@
 use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{id, optional_duration, to_session};
-use super::{legs, session_id};
+use super::{identify, legs, session_id};
 use crate::control::{MuteDirection, Playback, Recording, Seek};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::pb::{self, seek_playback_request};
@@ -16,12 +16,11 @@ impl Services {
         request: pb::HoldRequest,
         deadline: Deadline,
     ) -> Result<pb::HoldResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Hold", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.hold(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::HoldResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -33,12 +32,11 @@ impl Services {
         request: pb::UnholdRequest,
         deadline: Deadline,
     ) -> Result<pb::UnholdResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Unhold", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.unhold(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::UnholdResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -50,12 +48,11 @@ impl Services {
         request: pb::UnmuteRequest,
         deadline: Deadline,
     ) -> Result<pb::UnmuteResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Unmute", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.unmute(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::UnmuteResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -67,12 +64,11 @@ impl Services {
         request: pb::EchoRequest,
         deadline: Deadline,
     ) -> Result<pb::EchoResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("Echo", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.echo(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::EchoResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -84,6 +80,7 @@ impl Services {
         request: pb::MuteRequest,
         deadline: Deadline,
     ) -> Result<pb::MuteResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let direction = match pb::MuteDirection::try_from(request.direction) {
             Ok(pb::MuteDirection::Unspecified | pb::MuteDirection::Read) => MuteDirection::Read,
@@ -92,11 +89,9 @@ impl Services {
             Err(_) => return Err(unknown_value("direction", request.direction)),
         };
         let noise = request.noise_level;
-        let (control, identity) = (self.control.clone(), ("Mute", id.clone(), direction, noise));
+        let control = self.control.clone();
         let action = async move { control.mute(&id, direction, noise, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::MuteResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -108,6 +103,7 @@ impl Services {
         request: pb::PlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::PlaybackResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let playback = Playback {
             session: session_id(&request.session_id)?,
             files: request.files,
@@ -117,11 +113,9 @@ impl Services {
             variables: request.variables.into_iter().collect(),
             to_end: to_end(request.wait_for)?,
         };
-        let (control, identity) = (self.control.clone(), ("Playback", playback.clone()));
+        let control = self.control.clone();
         let action = async move { control.play(&playback, deadline).await };
-        let played = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let played = self.once(&identity, deadline, action).await?;
         Ok(pb::PlaybackResponse {
             cursor: played.seen.cursor.to_string(),
             session: Some(to_session(&played.seen.session)),
@@ -134,13 +128,12 @@ impl Services {
         request: pb::StopPlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::StopPlaybackResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let all = request.all;
-        let (control, identity) = (self.control.clone(), ("StopPlayback", id.clone(), all));
+        let control = self.control.clone();
         let action = async move { control.stop_playback(&id, all, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::StopPlaybackResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -152,6 +145,7 @@ impl Services {
         request: pb::SeekPlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::SeekPlaybackResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         use seek_playback_request::Action;
         let id = session_id(&request.session_id)?;
         let seek = match request.action {
@@ -170,11 +164,9 @@ impl Services {
                 ));
             }
         };
-        let (control, identity) = (self.control.clone(), ("SeekPlayback", id.clone(), seek));
+        let control = self.control.clone();
         let action = async move { control.seek_playback(&id, seek, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::SeekPlaybackResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -186,22 +178,18 @@ impl Services {
         request: pb::SpeakRequest,
         deadline: Deadline,
     ) -> Result<pb::SpeakResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let to_end = to_end(request.wait_for)?;
         let words = [request.engine, request.voice, request.text];
-        let (control, identity) = (
-            self.control.clone(),
-            ("Speak", id.clone(), words.clone(), to_end),
-        );
+        let control = self.control.clone();
         let action = async move {
             let [engine, voice, text] = &words;
             control
                 .speak(&id, [engine, voice, text], to_end, deadline)
                 .await
         };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::SpeakResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -213,22 +201,18 @@ impl Services {
         request: pb::BroadcastRequest,
         deadline: Deadline,
     ) -> Result<pb::BroadcastResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let legs = legs(request.leg)?;
         let words = [request.application, request.arguments];
-        let (control, identity) = (
-            self.control.clone(),
-            ("Broadcast", id.clone(), words.clone(), legs),
-        );
+        let control = self.control.clone();
         let action = async move {
             let [application, arguments] = &words;
             control
                 .broadcast(&id, [application, arguments], legs, deadline)
                 .await
         };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::BroadcastResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -240,16 +224,12 @@ impl Services {
         request: pb::EavesdropRequest,
         deadline: Deadline,
     ) -> Result<pb::EavesdropResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let session = session_id(&request.session_id)?;
         let target: SessionId = id(&request.target_session_id, "target_session_id")?;
-        let (control, identity) = (
-            self.control.clone(),
-            ("Eavesdrop", session.clone(), target.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.eavesdrop(&session, &target, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::EavesdropResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -261,6 +241,7 @@ impl Services {
         request: pb::StartRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::StartRecordingResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let recording = Recording {
             session: session_id(&request.session_id)?,
             path: request.path,
@@ -269,11 +250,9 @@ impl Services {
             stereo: request.stereo,
             read_only: request.read_only,
         };
-        let (control, identity) = (self.control.clone(), ("StartRecording", recording.clone()));
+        let control = self.control.clone();
         let action = async move { control.start_recording(&recording, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::StartRecordingResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -285,16 +264,12 @@ impl Services {
         request: pb::StopRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::StopRecordingResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
-        let (control, identity) = (
-            self.control.clone(),
-            ("StopRecording", id.clone(), path.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.stop_recording(&id, &path, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::StopRecordingResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -306,16 +281,12 @@ impl Services {
         request: pb::MaskRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::MaskRecordingResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
-        let (control, identity) = (
-            self.control.clone(),
-            ("MaskRecording", id.clone(), path.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.mask_recording(&id, &path, true, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::MaskRecordingResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -327,16 +298,12 @@ impl Services {
         request: pb::UnmaskRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::UnmaskRecordingResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
-        let (control, identity) = (
-            self.control.clone(),
-            ("UnmaskRecording", id.clone(), path.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.mask_recording(&id, &path, false, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::UnmaskRecordingResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),

@@ -1,6 +1,5 @@
 //! A call that is being placed: until it is there, or as a stream of its progress.
 
-use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::super::convert::{
     labels, optional_duration, optional_text, selector, to_session, unknown_value,
 };
 use super::super::status::status;
+use super::identify;
 use crate::control::{Originate, OriginateWait, Placing, Progress};
 use crate::domain::{Deadline, Failure, Reason};
 use crate::esl::quote::{LegStrategy, Target};
@@ -29,17 +29,12 @@ impl Services {
         request: pb::OriginateRequest,
         deadline: Deadline,
     ) -> Result<pb::OriginateResponse, Failure> {
-        // What tells one request from another: all of its fields, maps in a fixed order.
-        let identity = format!("{:?}", Fields(&request));
-        let request_id = request.request_id.clone();
+        let identity = identify(&request, &request.request_id);
         let originate = originate(request)?;
         let control = self.control.clone();
         let action =
             move |left| async move { control.originate(&originate, deadline, &left).await };
-        let originated = self
-            .once
-            .run_for(&request_id, &identity, deadline, action)
-            .await?;
+        let originated = self.once.run_for(&identity, deadline, action).await?;
         Ok(pb::OriginateResponse {
             cursor: originated.seen.cursor.to_string(),
             session: Some(to_session(&originated.seen.session)),
@@ -110,40 +105,6 @@ fn leg(endpoint_index: u32, session: &Session) -> pb::OriginateLeg {
     pb::OriginateLeg {
         endpoint_index,
         session: Some(to_session(session)),
-    }
-}
-
-/// A request whose maps are printed in a fixed order, so that equal requests print alike.
-struct Fields<'a>(&'a pb::OriginateRequest);
-
-impl std::fmt::Debug for Fields<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let request = self.0;
-        let sorted = |map: &HashMap<String, String>| {
-            map.iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect::<BTreeMap<_, _>>()
-        };
-        let selector = request
-            .node_selector
-            .as_ref()
-            .map(|selector| (&selector.node_id, sorted(&selector.match_labels)));
-        (
-            &request.endpoints,
-            request.strategy,
-            sorted(&request.variables),
-            &request.caller_id_name,
-            &request.caller_id_number,
-            &request.target,
-            selector,
-            (
-                request.wait_for,
-                request.detach,
-                sorted(&request.labels),
-                &request.ring_timeout,
-            ),
-        )
-            .fmt(f)
     }
 }
 

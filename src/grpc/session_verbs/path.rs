@@ -2,7 +2,7 @@
 
 use super::super::Services;
 use super::super::convert::{to_session, unknown_value};
-use super::session_id;
+use super::{identify, session_id};
 use crate::control::{Amd, AmdDetection, BypassMode};
 use crate::domain::{Deadline, Failure};
 use crate::pb;
@@ -15,6 +15,7 @@ impl Services {
         request: pb::BypassMediaRequest,
         deadline: Deadline,
     ) -> Result<pb::BypassMediaResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let mode = match pb::BypassMode::try_from(request.mode) {
             Ok(pb::BypassMode::On) => BypassMode::On,
@@ -27,11 +28,9 @@ impl Services {
             }
             Err(_) => return Err(unknown_value("mode", request.mode)),
         };
-        let (control, identity) = (self.control.clone(), ("BypassMedia", id.clone(), mode));
+        let control = self.control.clone();
         let action = async move { control.bypass_media(&id, mode, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::BypassMediaResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -43,6 +42,7 @@ impl Services {
         request: pb::StartAmdRequest,
         deadline: Deadline,
     ) -> Result<pb::StartAmdResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let detection = match pb::AmdDetection::try_from(request.detection) {
             Ok(pb::AmdDetection::Unspecified) => None,
@@ -56,11 +56,9 @@ impl Services {
             frequency_streak: small(request.frequency_streak, "frequency_streak")?,
             amplitude_streak: small(request.amplitude_streak, "amplitude_streak")?,
         };
-        let (control, identity) = (self.control.clone(), ("StartAmd", id.clone(), amd));
+        let control = self.control.clone();
         let action = async move { control.start_amd(&id, amd, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::StartAmdResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -72,12 +70,11 @@ impl Services {
         request: pb::StopAmdRequest,
         deadline: Deadline,
     ) -> Result<pb::StopAmdResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("StopAmd", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.stop_amd(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::StopAmdResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),

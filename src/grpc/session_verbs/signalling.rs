@@ -9,7 +9,7 @@ use super::super::convert::unknown_value;
 use super::super::convert::{cause, optional_duration, to_session};
 use super::super::filter::ListFilter;
 use super::read::{FIELDS, field_of};
-use super::{delay, session_id};
+use super::{delay, identify, session_id};
 use crate::control::{Collect, Extension, Legs};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::pb;
@@ -25,12 +25,11 @@ impl Services {
         request: pb::PreAnswerRequest,
         deadline: Deadline,
     ) -> Result<pb::PreAnswerResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("PreAnswer", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.pre_answer(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::PreAnswerResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -42,12 +41,11 @@ impl Services {
         request: pb::RingReadyRequest,
         deadline: Deadline,
     ) -> Result<pb::RingReadyResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("RingReady", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.ring_ready(&id, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::RingReadyResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -59,16 +57,12 @@ impl Services {
         request: pb::RespondRequest,
         deadline: Deadline,
     ) -> Result<pb::RespondResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let (status, phrase) = (request.status, request.reason);
-        let (control, identity) = (
-            self.control.clone(),
-            ("Respond", id.clone(), status, phrase.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.respond(&id, status, &phrase, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::RespondResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -80,13 +74,12 @@ impl Services {
         request: pb::DeflectRequest,
         deadline: Deadline,
     ) -> Result<pb::DeflectResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let uri = request.uri;
-        let (control, identity) = (self.control.clone(), ("Deflect", id.clone(), uri.clone()));
+        let control = self.control.clone();
         let action = async move { control.deflect(&id, &uri, deadline).await };
-        let (seen, answer) = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let (seen, answer) = self.once(&identity, deadline, action).await?;
         Ok(pb::DeflectResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -99,6 +92,7 @@ impl Services {
         request: pb::HangupManyRequest,
         deadline: Deadline,
     ) -> Result<pb::HangupManyResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let filter = ListFilter::parse(&request.filter, FIELDS)?;
         if request.filter.trim().is_empty() {
             return Err(Failure::invalid(
@@ -107,7 +101,7 @@ impl Services {
             ));
         }
         let cause = cause(request.cause, HangupCause::NormalClearing)?;
-        let (control, identity) = (self.control.clone(), ("HangupMany", request.filter, cause));
+        let control = self.control.clone();
         let action = async move {
             let mut sessions = control.tracker.sessions();
             sessions.retain(|session| {
@@ -125,9 +119,7 @@ impl Services {
                 None => Ok(ids),
             }
         };
-        let ids = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let ids = self.once(&identity, deadline, action).await?;
         Ok(pb::HangupManyResponse {
             session_ids: ids.iter().map(ToString::to_string).collect(),
         })
@@ -138,16 +130,13 @@ impl Services {
         request: pb::ScheduleHangupRequest,
         deadline: Deadline,
     ) -> Result<pb::ScheduleHangupResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let delay = delay(request.delay)?;
         let cause = cause(request.cause, HangupCause::AllottedTimeout)?;
-        let (control, identity) = (
-            self.control.clone(),
-            ("ScheduleHangup", id.clone(), delay, cause),
-        );
+        let control = self.control.clone();
         let action = async move { control.schedule_hangup(&id, delay, cause, deadline).await };
-        self.once(&request.request_id, &identity, deadline, action)
-            .await?;
+        self.once(&identity, deadline, action).await?;
         Ok(pb::ScheduleHangupResponse {})
     }
 
@@ -156,12 +145,11 @@ impl Services {
         request: pb::ClearTasksRequest,
         deadline: Deadline,
     ) -> Result<pb::ClearTasksResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
-        let (control, identity) = (self.control.clone(), ("ClearTasks", id.clone()));
+        let control = self.control.clone();
         let action = async move { control.clear_tasks(&id, deadline).await };
-        let deleted = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let deleted = self.once(&identity, deadline, action).await?;
         Ok(pb::ClearTasksResponse { deleted })
     }
 
@@ -170,16 +158,13 @@ impl Services {
         request: pb::SendDtmfRequest,
         deadline: Deadline,
     ) -> Result<pb::SendDtmfResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let tone = optional_duration(request.tone_duration, "tone_duration")?;
         let digits = request.digits;
-        let (control, identity) = (
-            self.control.clone(),
-            ("SendDtmf", id.clone(), digits.clone(), tone),
-        );
+        let control = self.control.clone();
         let action = async move { control.send_dtmf(&id, &digits, tone, deadline).await };
-        self.once(&request.request_id, &identity, deadline, action)
-            .await?;
+        self.once(&identity, deadline, action).await?;
         Ok(pb::SendDtmfResponse {})
     }
 
@@ -188,21 +173,18 @@ impl Services {
         request: pb::ScheduleDtmfRequest,
         deadline: Deadline,
     ) -> Result<pb::ScheduleDtmfResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let tone = optional_duration(request.tone_duration, "tone_duration")?;
         let delay = delay(request.delay)?;
         let digits = request.digits;
-        let (control, identity) = (
-            self.control.clone(),
-            ("ScheduleDtmf", id.clone(), digits.clone(), tone, delay),
-        );
+        let control = self.control.clone();
         let action = async move {
             control
                 .schedule_dtmf(&id, &digits, tone, delay, deadline)
                 .await
         };
-        self.once(&request.request_id, &identity, deadline, action)
-            .await?;
+        self.once(&identity, deadline, action).await?;
         Ok(pb::ScheduleDtmfResponse {})
     }
 
@@ -211,6 +193,7 @@ impl Services {
         request: pb::CollectDigitsRequest,
         deadline: Deadline,
     ) -> Result<pb::CollectDigitsResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let timeout = optional_duration(request.timeout, "timeout")?.unwrap_or(DIGITS_TIMEOUT);
         let collect = Collect {
             session: session_id(&request.session_id)?,
@@ -225,11 +208,9 @@ impl Services {
             invalid_prompt: request.invalid_prompt,
             pattern: request.pattern,
         };
-        let (control, identity) = (self.control.clone(), ("CollectDigits", collect.clone()));
+        let control = self.control.clone();
         let action = async move { control.collect_digits(&collect, deadline).await };
-        let collected = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let collected = self.once(&identity, deadline, action).await?;
         Ok(pb::CollectDigitsResponse {
             cursor: collected.seen.cursor.to_string(),
             session: Some(to_session(&collected.seen.session)),
@@ -244,6 +225,7 @@ impl Services {
         request: pb::TransferRequest,
         deadline: Deadline,
     ) -> Result<pb::TransferResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let legs = match pb::TransferLeg::try_from(request.leg) {
             Ok(pb::TransferLeg::Unspecified | pb::TransferLeg::Self_) => Legs::Own,
@@ -259,14 +241,9 @@ impl Services {
             dialplan: target.dialplan,
             context: target.context,
         };
-        let (control, identity) = (
-            self.control.clone(),
-            ("Transfer", id.clone(), legs, extension.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.transfer(&id, &extension, legs, deadline).await };
-        let seen = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let seen = self.once(&identity, deadline, action).await?;
         Ok(pb::TransferResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),
@@ -278,16 +255,12 @@ impl Services {
         request: pb::AttendedTransferRequest,
         deadline: Deadline,
     ) -> Result<pb::AttendedTransferResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let endpoint = request.endpoint;
-        let (control, identity) = (
-            self.control.clone(),
-            ("AttendedTransfer", id.clone(), endpoint.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.attended_transfer(&id, &endpoint, deadline).await };
-        let (seen, peer) = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let (seen, peer) = self.once(&identity, deadline, action).await?;
         Ok(pb::AttendedTransferResponse {
             cursor: seen.cursor.to_string(),
             session: Some(to_session(&seen.session)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::Services;
 use super::super::convert::{to_session, unknown_value};
-use super::session_id;
+use super::{identify, session_id};
 use crate::control::{Execute, ExecuteWait};
 use crate::domain::{Deadline, Failure};
 use crate::pb;
@@ -32,6 +32,7 @@ impl Services {
         request: pb::SetVariablesRequest,
         deadline: Deadline,
     ) -> Result<pb::SetVariablesResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let variables: BTreeMap<String, String> = request.variables.into_iter().collect();
         if variables.is_empty() {
@@ -40,14 +41,10 @@ impl Services {
                 "is empty; give one variable at least",
             ));
         }
-        let (control, identity) = (
-            self.control.clone(),
-            ("SetVariables", id.clone(), variables.clone()),
-        );
+        let control = self.control.clone();
         let set = variables.clone();
         let action = async move { control.set_variables(&id, &set, deadline).await };
-        self.once(&request.request_id, &identity, deadline, action)
-            .await?;
+        self.once(&identity, deadline, action).await?;
         Ok(pb::SetVariablesResponse {
             variables: variables.into_iter().collect(),
         })
@@ -58,6 +55,7 @@ impl Services {
         request: pb::UnsetVariablesRequest,
         deadline: Deadline,
     ) -> Result<pb::UnsetVariablesResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         if request.names.is_empty() {
             return Err(Failure::invalid(
@@ -66,13 +64,9 @@ impl Services {
             ));
         }
         let names = request.names;
-        let (control, identity) = (
-            self.control.clone(),
-            ("UnsetVariables", id.clone(), names.clone()),
-        );
+        let control = self.control.clone();
         let action = async move { control.unset_variables(&id, &names, deadline).await };
-        self.once(&request.request_id, &identity, deadline, action)
-            .await?;
+        self.once(&identity, deadline, action).await?;
         Ok(pb::UnsetVariablesResponse {})
     }
 
@@ -81,6 +75,7 @@ impl Services {
         request: pb::ExecuteRequest,
         deadline: Deadline,
     ) -> Result<pb::ExecuteResponse, Failure> {
+        let identity = identify(&request, &request.request_id);
         let execute = Execute {
             session: session_id(&request.session_id)?,
             application: request.application,
@@ -88,11 +83,9 @@ impl Services {
             loops: request.loops,
             wait: execute_wait(request.wait_for)?,
         };
-        let (control, identity) = (self.control.clone(), ("Execute", execute.clone()));
+        let control = self.control.clone();
         let action = async move { control.execute(&execute, deadline).await };
-        let executed = self
-            .once(&request.request_id, &identity, deadline, action)
-            .await?;
+        let executed = self.once(&identity, deadline, action).await?;
         Ok(pb::ExecuteResponse {
             cursor: executed.seen.cursor.to_string(),
             session: Some(to_session(&executed.seen.session)),

@@ -1,0 +1,100 @@
+//! What tells one request from another.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Failure, Reason};
+
+/// Longest `request_id`.
+const MAX_ID: usize = 256;
+
+/// A request by its id, its RPC and a fingerprint of each field that is set. No value is kept: it
+/// may be secret, and nobody is told one.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// The `request_id`; empty for a request that is not protected.
+    pub id: String,
+    /// The RPC.
+    pub rpc: &'static str,
+    /// What RPCs have in common that may stand for each other; else the RPC itself.
+    pub kind: &'static str,
+    /// Name and fingerprint of each field that is set, without the id itself.
+    pub fields: BTreeMap<&'static str, u64>,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// That the id can be one.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when it is too long or not printable ASCII.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let is_printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        if self.id.len() > MAX_ID || !self.id.bytes().all(is_printable) {
+            return Err(Failure::invalid(
+                "request_id",
+                "is longer than 256 bytes or not printable ASCII; use a UUID",
+            ));
+        }
+        Ok(())
+    }
+
+    /// That this is the request for which the id was used at `first`.
+    ///
+    /// # Errors
+    /// REQUEST_ID_REUSED with the RPC that had it, or the names of the fields that differ.
+    pub(super) fn check_same(&self, first: &Self) -> Result<(), Failure> {
+        let id = &self.id;
+        if self.kind != first.kind {
+            let message = format!(
+                "request_id {id:?} was used before by {}; use a new one",
+                first.rpc
+            );
+            return Err(self.reused(first, message));
+        }
+        let differs = self.differences(first).join(",");
+        if differs.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "request_id {id:?} was used before for a request that differs in {differs}; use a new one"
+        );
+        Err(self.reused(first, message).with("differs", differs))
+    }
+
+    /// Names of the fields that are not the same.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self
+            .fields
+            .keys()
+            .chain(other.fields.keys())
+            .copied()
+            .filter(|name| self.fields.get(name) != other.fields.get(name))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    fn reused(&self, first: &Self, message: String) -> Failure {
+        Failure::new(Reason::RequestIdReused, message)
+            .with("request_id", &self.id)
+            .with("used_by", first.rpc)
+    }
+}
+
+/// A request as tests make it.
+#[cfg(test)]
+pub(super) fn identity(id: &str, rpc: &'static str, fields: &[(&'static str, &str)]) -> Identity {
+    use std::hash::BuildHasher as _;
+    let hash = |value: &&str| foldhash::quality::FixedState::default().hash_one(value);
+    Identity {
+        id: id.to_owned(),
+        rpc,
+        kind: rpc,
+        fields: fields
+            .iter()
+            .map(|(name, value)| (*name, hash(value)))
+            .collect(),
+    }
+}
