@@ -5,6 +5,7 @@
 
 mod outcome;
 mod table;
+mod twins;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -63,6 +64,9 @@ pub struct JobSpec {
     pub labels: Labels,
     /// How long it may take.
     pub timeout: Duration,
+    /// Of a job that other gateways may run under the same id: what stands in this one's command
+    /// alone.
+    pub mark: Option<String>,
 }
 
 /// A job at one moment.
@@ -82,6 +86,8 @@ pub struct Job {
     pub outcome: Option<Result<Output, Failure>>,
     /// Why it shall be cancelled, once somebody asked for that.
     pub cancel_reason: Option<String>,
+    /// It was not this gateway's command that counts: it was refused, or was not sent.
+    pub is_elsewhere: bool,
 }
 
 /// A way in which a job ends.
@@ -133,6 +139,7 @@ impl Job {
             ended: None,
             outcome: None,
             cancel_reason: None,
+            is_elsewhere: false,
         }
     }
 

@@ -241,9 +241,17 @@ impl Tracker {
 
     /// Labels a session that is about to begin. Whoever expects one says when it no longer does.
     pub fn expect(&self, id: &SessionId, labels: Labels) {
-        if !labels.is_empty() {
-            self.shard(id.as_str()).expected.insert(id.clone(), labels);
+        if labels.is_empty() {
+            return;
         }
+        let mut shard = self.shard(id.as_str());
+        // Another gateway may have placed it a moment ago.
+        if let Some(session) = shard.sessions.get_mut(id.as_str())
+            && session.labels.is_empty()
+        {
+            Arc::make_mut(session).labels = Arc::clone(&labels);
+        }
+        shard.expected.insert(id.clone(), labels);
     }
 
     /// The session has begun, or will not.

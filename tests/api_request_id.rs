@@ -1,6 +1,7 @@
 //! `request_id`: a repeat acts once and gets the first outcome.
 
 mod fields;
+mod replicas;
 
 use std::time::Duration;
 

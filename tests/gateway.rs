@@ -75,10 +75,12 @@ impl Gateway {
 
     /// Over the FreeSWITCH that `SWITCHGATE_TEST_FREESWITCH=host:port` names, if it is set.
     pub(crate) async fn over_freeswitch() -> Option<Self> {
-        let address = std::env::var("SWITCHGATE_TEST_FREESWITCH").ok()?;
-        let (host, port) = address
-            .rsplit_once(':')
-            .expect("SWITCHGATE_TEST_FREESWITCH=host:port");
+        Some(Self::over_address(freeswitch_address()?).await)
+    }
+
+    /// Over the FreeSWITCH, real or not, at `host:port`.
+    pub(crate) async fn over_address(address: String) -> Self {
+        let (host, port) = address.rsplit_once(':').expect("host:port");
         let password =
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
@@ -88,7 +90,7 @@ impl Gateway {
             address,
             password,
         ));
-        Some(Self::start(config, Vec::new(), Drain::new()).await)
+        Self::start(config, Vec::new(), Drain::new()).await
     }
 
     async fn start(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
@@ -200,6 +202,11 @@ where
             "skipped on a real FreeSWITCH: SWITCHGATE_TEST_FREESWITCH=host:port is not set"
         ),
     }
+}
+
+/// What `SWITCHGATE_TEST_FREESWITCH` names, if it is set.
+pub(crate) fn freeswitch_address() -> Option<String> {
+    std::env::var("SWITCHGATE_TEST_FREESWITCH").ok()
 }
 
 /// A channel to a gateway.

@@ -13,6 +13,7 @@ mod api_request_id;
 mod api_sessions;
 mod cli;
 mod client;
+mod cutter;
 mod docs;
 mod drain;
 mod esl_captures;

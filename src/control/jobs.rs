@@ -1,5 +1,7 @@
 //! Running jobs: one task for each, which outlives the caller.
 
+mod elsewhere;
+
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -78,6 +80,7 @@ impl Control {
             session: request.session,
             labels: request.labels,
             timeout: request.timeout.unwrap_or(self.job_timeout),
+            mark: None,
         };
         let legs = match spec.command.as_str() {
             "originate" => legs_of(&spec.arguments),
@@ -95,10 +98,31 @@ impl Control {
         command: &ApiCommand,
         legs: Vec<SessionId>,
     ) -> Result<JobId, Failure> {
-        let id = spec.id.clone();
         let text = command
-            .bgapi(&id)
+            .bgapi(&spec.id)
             .map_err(|error| Failure::invalid("job_id", error.to_string()))?;
+        self.start(node, spec, Some(Command::rendered(text)), legs)
+    }
+
+    /// Registers the job of a call that another gateway has placed, and starts the task that
+    /// follows it. Nothing is sent.
+    pub(super) fn follow(
+        &self,
+        node: &std::sync::Arc<Node>,
+        spec: JobSpec,
+        legs: Vec<SessionId>,
+    ) -> Result<JobId, Failure> {
+        self.start(node, spec, None, legs)
+    }
+
+    fn start(
+        &self,
+        node: &std::sync::Arc<Node>,
+        spec: JobSpec,
+        command: Option<Command>,
+        legs: Vec<SessionId>,
+    ) -> Result<JobId, Failure> {
+        let id = spec.id.clone();
         let deadline = Deadline::after(spec.timeout);
         let session = spec.session.clone();
         let cancel = self.jobs.register(spec)?;
@@ -118,7 +142,7 @@ impl Control {
                 tokio::select! {
                     biased;
                     () = stopped => {}
-                    () = run.run(Command::rendered(text)) => {}
+                    () = run.run(command) => {}
                 }
             }
             .instrument(span),
@@ -197,8 +221,14 @@ struct Run {
 // === impl Run ===
 
 impl Run {
-    async fn run(self, command: Command) {
-        self.until_end(command).await;
+    async fn run(self, command: Option<Command>) {
+        match command {
+            Some(command) => self.until_end(command).await,
+            None => {
+                self.control.jobs.left_elsewhere(&self.id);
+                self.follow().await;
+            }
+        }
         for leg in &self.legs {
             self.control.tracker.unexpect(leg);
         }
@@ -242,6 +272,7 @@ impl Run {
         tokio::select! {
             biased;
             _ = jobs.ended(&self.id) => {}
+            () = self.refused() => self.follow_twin().await,
             () = self.cancel.cancelled() => self.cancelled().await,
             () = tokio::time::sleep_until(self.deadline.instant()) => {
                 let end = match reply_lost {

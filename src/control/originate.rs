@@ -28,9 +28,12 @@ const FAILOVER: (&str, &str) = ("originate_continue_on_timeout", "true");
 /// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
 const DEFAULT_RING: Duration = Duration::from_secs(60);
 /// How long the events of a call may take whose result has come.
-const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Names ids that are derived from a client's `request_id`.
 const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
+
+/// Variable of a call with a `request_id`: which gateway's command it was that placed it.
+const MARK: &str = "switchgate_mark";
 
 /// Why a call is hung up whose caller does not wait.
 const ABANDONED: &str = "the client cancelled, or its deadline passed";
@@ -85,7 +88,8 @@ pub struct Originated {
 }
 
 /// Variables that have fields of their own, or are the gateway's.
-const OWN_VARIABLES: [(&str, &str); 6] = [
+const OWN_VARIABLES: [(&str, &str); 7] = [
+    (MARK, "the gateway marks its own calls"),
     ("origination_uuid", "the gateway chooses the session id"),
     ("origination_caller_id_name", "use caller_id_name"),
     ("origination_caller_id_number", "use caller_id_number"),
@@ -99,8 +103,12 @@ pub(super) struct Plan {
     pub(super) node: Arc<Node>,
     /// One for each endpoint.
     pub(super) legs: Vec<SessionId>,
+    job: JobId,
     ring: Duration,
     api: ApiCommand,
+    mark: Option<String>,
+    /// Another gateway has placed it already.
+    is_elsewhere: bool,
 }
 
 /// Cancels the job when its caller leaves.
@@ -138,7 +146,7 @@ impl Control {
             biased;
             (seen, _, _) = seen => seen.map_err(|lost| self.unseen(&job, &lost)),
             result = self.without_events(&job) => result,
-            () = tokio::time::sleep_until(deadline.instant()) => Err(out_of_time(request.detach)),
+            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(&job, request.detach)),
             () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
         };
         let result = match result {
@@ -168,22 +176,47 @@ impl Control {
         deadline: Deadline,
     ) -> Result<Plan, Failure> {
         check(request)?;
-        let node = self.fleet.place(&request.selector)?;
+        let (legs, job) = (leg_ids(request), job_id(request));
+        let placed = self.placed_elsewhere(&job, &legs);
+        let node = match &placed {
+            Some(node) => Arc::clone(node),
+            None => self.fleet.place(&request.selector)?,
+        };
         if let Target::Application { name, .. } = &request.target {
             self.check_application(&node, name, "application.name", deadline)
                 .await?;
         }
-        let legs = leg_ids(request);
         let ring = ring_time(request, deadline);
-        let api = command(request, &legs, ring)
+        let mark = request
+            .request_id
+            .as_ref()
+            .map(|_| Uuid::new_v4().to_string());
+        let api = command(request, &legs, ring, mark.as_deref())
             .to_api()
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;
+        for leg in &legs {
+            self.tracker.expect(leg, Arc::clone(&request.labels));
+        }
         Ok(Plan {
             node,
             legs,
+            job,
             ring,
             api,
+            mark,
+            is_elsewhere: placed.is_some(),
         })
+    }
+
+    /// The node on which another gateway has placed a call under the same `request_id`, by what its
+    /// legs have told. FreeSWITCH itself refuses a second leg only while the first one lives.
+    fn placed_elsewhere(&self, job: &JobId, legs: &[SessionId]) -> Option<Arc<Node>> {
+        // Of a job of this gateway's own nothing came, or it may not be repeated.
+        if self.jobs.get(job).is_ok() {
+            return None;
+        }
+        let leg = legs.iter().find_map(|leg| self.tracker.session(leg))?;
+        self.fleet.node(&leg.node).ok()
     }
 
     /// Starts the job of a planned call. Whoever wants to see its legs watches them before.
@@ -191,14 +224,14 @@ impl Control {
         let Plan {
             node,
             legs,
+            job,
             ring,
             api,
+            mark,
+            is_elsewhere,
         } = plan;
-        for leg in &legs {
-            self.tracker.expect(leg, Arc::clone(&request.labels));
-        }
         let spec = JobSpec {
-            id: job_id(request),
+            id: job,
             command: "originate".to_owned(),
             arguments: api.arguments().to_owned(),
             node: node.id().clone(),
@@ -206,9 +239,13 @@ impl Control {
             labels: Arc::clone(&request.labels),
             // Failover tries one leg after the other, each for as long as it may ring.
             timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
+            mark,
         };
         node.check_hears()
-            .and_then(|()| self.launch(&node, spec, &api, legs.clone()))
+            .and_then(|()| match is_elsewhere {
+                true => self.follow(&node, spec, legs.clone()),
+                false => self.launch(&node, spec, &api, legs.clone()),
+            })
             .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))
     }
 
@@ -284,6 +321,16 @@ impl Control {
         }
     }
 
+    /// The job was registered, so its command is on its way if it has not been written yet.
+    pub(super) fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
+        let goes_on = detach || self.jobs.get(job).is_ok_and(|job| job.is_elsewhere);
+        let message = match goes_on {
+            true => "the deadline passed; the call goes on",
+            false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
+        };
+        Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
+    }
+
     pub(super) fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
         let message = format!("the call cannot be seen: {lost}; look at job {job} later");
         Failure::new(Reason::OutcomeUnknown, message)
@@ -331,16 +378,8 @@ fn winner_of(result: &Outcome) -> Option<SessionId> {
     }
 }
 
-/// The job was registered, so its command is on its way if it has not been written yet.
-pub(super) fn out_of_time(detach: bool) -> Failure {
-    let message = match detach {
-        true => "the deadline passed; the call goes on",
-        false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
-    };
-    Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
-}
-
-fn node_is_full(failure: &Failure) -> Failure {
+/// FreeSWITCH has refused a leg that does not exist.
+pub(super) fn node_is_full(failure: &Failure) -> Failure {
     let message = "FreeSWITCH takes no more calls: its limit of sessions, or of new ones per second, is reached";
     let full = Failure::new(Reason::NodeLimit, message)
         .cause(HangupCause::DestinationOutOfOrder)
@@ -402,7 +441,12 @@ fn ring_time(request: &Originate, deadline: Deadline) -> Duration {
     }
 }
 
-fn command(request: &Originate, legs: &[SessionId], ring: Duration) -> OriginateCommand {
+fn command(
+    request: &Originate,
+    legs: &[SessionId],
+    ring: Duration,
+    mark: Option<&str>,
+) -> OriginateCommand {
     let leg = |(endpoint, session): (&String, &SessionId)| Leg {
         endpoint: endpoint.clone(),
         session: Some(session.clone()),
@@ -415,6 +459,7 @@ fn command(request: &Originate, legs: &[SessionId], ring: Duration) -> Originate
     if is_failover && !variables.iter().any(|(name, _)| name == FAILOVER.0) {
         variables.push((FAILOVER.0.to_owned(), FAILOVER.1.to_owned()));
     }
+    variables.extend(mark.map(|mark| (MARK.to_owned(), mark.to_owned())));
     OriginateCommand {
         legs: request.endpoints.iter().zip(legs).map(leg).collect(),
         strategy: request.strategy,
@@ -449,54 +494,4 @@ fn derived(name: &str) -> Uuid {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
-        Originate {
-            endpoints: vec!["user/1000".to_owned(); endpoints],
-            strategy,
-            variables: Vec::new(),
-            caller_id_name: None,
-            caller_id_number: None,
-            target: Target::Application {
-                name: "park".to_owned(),
-                arguments: String::new(),
-            },
-            selector: Selector::default(),
-            wait: OriginateWait::Answered,
-            detach: false,
-            labels: Labels::default(),
-            request_id: Some("x".to_owned()),
-            ring_timeout: None,
-        }
-    }
-
-    #[test]
-    fn failover_goes_on_when_a_leg_does_not_answer() {
-        let goes_on = |strategy, endpoints| {
-            let request = request(strategy, endpoints);
-            let command = command(&request, &leg_ids(&request), DEFAULT_RING);
-            command.variables.iter().any(|(name, _)| name == FAILOVER.0)
-        };
-        assert!(goes_on(LegStrategy::Failover, 2));
-        assert!(!goes_on(LegStrategy::Failover, 1));
-        assert!(!goes_on(LegStrategy::Forked, 2));
-    }
-
-    #[test]
-    fn the_result_names_the_leg_that_won() {
-        let winner = |result: &[u8]| winner_of(&Outcome::parse(result));
-        assert_eq!(winner(b"+OK x-1\n"), "x-1".parse().ok());
-        assert_eq!(winner(b"-ERR NO_ANSWER\n"), None);
-    }
-
-    #[test]
-    fn ids_come_from_the_request_id_and_differ_by_leg() {
-        let request = request(LegStrategy::Forked, 2);
-        let legs = leg_ids(&request);
-        assert_eq!(legs, leg_ids(&request));
-        assert_ne!(legs[0], legs[1]);
-        assert_eq!(job_id(&request), job_id(&request));
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::originate::{CancelOnDrop, out_of_time};
+use super::originate::CancelOnDrop;
 use super::{Control, Originate};
 use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
 use crate::fleet::Node;
@@ -185,7 +185,7 @@ impl Placing {
                     },
                 },
                 failure = self.control.job_failure(&self.job) => failure,
-                () = tokio::time::sleep_until(self.deadline.instant()) => out_of_time(self.detach),
+                () = tokio::time::sleep_until(self.deadline.instant()) => self.control.out_of_time(&self.job, self.detach),
             };
             self.failure = Some(failure);
         }

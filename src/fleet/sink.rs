@@ -8,7 +8,6 @@ use super::node::Node;
 use crate::domain::{HangupCause, JobId, SessionId};
 use crate::esl::{Event, EventSink};
 use crate::events::{Entry, Record};
-use crate::jobs::End;
 use crate::tracker::Session;
 
 /// Takes the events of one node on its event link's task: to the job, the tracker and the journal,
@@ -39,9 +38,9 @@ impl EventSink for NodeSink {
                     .text("Job-UUID")
                     .and_then(|id| id.parse::<JobId>().ok());
                 if let Some(id) = &job {
-                    self.sinks
-                        .jobs
-                        .finish(id, End::Answered(event.body().clone()));
+                    let arguments = event.text("Job-Command-Arg");
+                    let output = event.body().clone();
+                    self.sinks.jobs.answered(id, arguments.as_deref(), output);
                 }
             }
             Some(b"MODULE_LOAD" | b"MODULE_UNLOAD") => self.node.forget_applications(),

@@ -4,10 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::twins::{Heard, Twins};
 use super::{End, Job, JobSpec, JobState, SharedJob, judge};
 use crate::domain::{Failure, JobId, NodeId, Reason};
 use crate::shutdown::Drain;
@@ -49,6 +51,8 @@ struct Entry {
     job: watch::Sender<SharedJob>,
     /// Triggered once, when somebody asks for the job's cancellation.
     cancel: CancellationToken,
+    /// Of a job that other gateways may run too.
+    twins: Option<Twins>,
 }
 
 // === impl JobsConfig ===
@@ -108,6 +112,7 @@ impl Jobs {
         let id = spec.id.clone();
         let cancel = CancellationToken::new();
         let entry = Entry {
+            twins: spec.mark.clone().map(Twins::new),
             job: watch::Sender::new(Arc::new(Job::new(spec))),
             cancel: cancel.clone(),
         };
@@ -139,11 +144,49 @@ impl Jobs {
 
     /// FreeSWITCH has taken the job.
     pub fn started(&self, id: &JobId) {
-        self.update(id, |job| {
+        self.lock().update(id, |job| {
             if job.state == JobState::Pending {
                 job.state = JobState::Running;
                 job.started = Some(SystemTime::now());
             }
+        });
+    }
+
+    /// FreeSWITCH told the result of a job: of the command with these arguments, where it says so.
+    pub fn answered(&self, id: &JobId, arguments: Option<&str>, output: Bytes) {
+        let mut table = self.lock();
+        let twins = table
+            .jobs
+            .get_mut(id.as_str())
+            .and_then(|entry| entry.twins.as_mut());
+        let heard = match (twins, arguments) {
+            (Some(twins), Some(arguments)) => twins.hear(arguments, output),
+            _ => Heard::Result(output),
+        };
+        match heard {
+            Heard::Result(output) => {
+                table.finish(id, End::Answered(output));
+                table.trim(self.config.max_finished);
+            }
+            Heard::Refused => table.update(id, |job| job.is_elsewhere = true),
+            Heard::Nothing => {}
+        }
+    }
+
+    /// This gateway sends nothing: another one runs the job already.
+    pub fn left_elsewhere(&self, id: &JobId) {
+        let mut table = self.lock();
+        if let Some(twins) = table
+            .jobs
+            .get_mut(id.as_str())
+            .and_then(|entry| entry.twins.as_mut())
+        {
+            twins.leave();
+        }
+        table.update(id, |job| {
+            job.is_elsewhere = true;
+            job.state = JobState::Running;
+            job.started = Some(SystemTime::now());
         });
     }
 
@@ -249,12 +292,6 @@ impl Jobs {
         self.lock().running()
     }
 
-    fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
-        if let Some(entry) = self.lock().jobs.get(id.as_str()) {
-            entry.job.send_modify(|job| change(Arc::make_mut(job)));
-        }
-    }
-
     fn sweep(&self) {
         let now = Instant::now();
         let mut table = self.lock();
@@ -275,6 +312,12 @@ impl Jobs {
 impl Table {
     fn running(&self) -> usize {
         self.jobs.len() - self.finished.len()
+    }
+
+    fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
+        if let Some(entry) = self.jobs.get(id.as_str()) {
+            entry.job.send_modify(|job| change(Arc::make_mut(job)));
+        }
     }
 
     fn finish(&mut self, id: &JobId, end: End) -> bool {
@@ -401,6 +444,7 @@ mod tests {
             session: None,
             labels: Arc::default(),
             timeout: Duration::from_secs(1),
+            mark: None,
         }
     }
 

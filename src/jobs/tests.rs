@@ -13,6 +13,7 @@ fn spec(id: &str) -> JobSpec {
         session: None,
         labels: Labels::default(),
         timeout: Duration::from_secs(60),
+        mark: None,
     }
 }
 

@@ -1,0 +1,51 @@
+//! What is asked of FreeSWITCH for a call.
+
+use super::*;
+
+fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
+    Originate {
+        endpoints: vec!["user/1000".to_owned(); endpoints],
+        strategy,
+        variables: Vec::new(),
+        caller_id_name: None,
+        caller_id_number: None,
+        target: Target::Application {
+            name: "park".to_owned(),
+            arguments: String::new(),
+        },
+        selector: Selector::default(),
+        wait: OriginateWait::Answered,
+        detach: false,
+        labels: Labels::default(),
+        request_id: Some("x".to_owned()),
+        ring_timeout: None,
+    }
+}
+
+#[test]
+fn failover_goes_on_when_a_leg_does_not_answer() {
+    let goes_on = |strategy, endpoints| {
+        let request = request(strategy, endpoints);
+        let command = command(&request, &leg_ids(&request), DEFAULT_RING, None);
+        command.variables.iter().any(|(name, _)| name == FAILOVER.0)
+    };
+    assert!(goes_on(LegStrategy::Failover, 2));
+    assert!(!goes_on(LegStrategy::Failover, 1));
+    assert!(!goes_on(LegStrategy::Forked, 2));
+}
+
+#[test]
+fn the_result_names_the_leg_that_won() {
+    let winner = |result: &[u8]| winner_of(&Outcome::parse(result));
+    assert_eq!(winner(b"+OK x-1\n"), "x-1".parse().ok());
+    assert_eq!(winner(b"-ERR NO_ANSWER\n"), None);
+}
+
+#[test]
+fn ids_come_from_the_request_id_and_differ_by_leg() {
+    let request = request(LegStrategy::Forked, 2);
+    let legs = leg_ids(&request);
+    assert_eq!(legs, leg_ids(&request));
+    assert_ne!(legs[0], legs[1]);
+    assert_eq!(job_id(&request), job_id(&request));
+}
