@@ -83,7 +83,7 @@ impl App {
 
         let tracker_config = TrackerConfig {
             retention: config.sessions.retention,
-            ..TrackerConfig::default()
+            call_variable: config.sessions.call_variable.clone(),
         };
         let jobs_config = JobsConfig {
             retention: config.jobs.retention,

@@ -1,6 +1,7 @@
 //! Verbs: each is a command and the event that proves its effect.
 
 mod amd;
+mod append;
 mod applications;
 mod bridge;
 mod bypass;

@@ -15,6 +15,7 @@ mod server;
 mod session_service;
 mod session_verbs;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,10 @@
 //! event task itself, so that no sighting can be missed.
 
 mod call;
+mod calls;
+mod claim;
 mod index;
+mod live;
 mod session;
 mod watch;
 
@@ -18,23 +21,23 @@ use foldhash::fast::FixedState;
 use tokio::time::Instant;
 
 pub use call::Call;
+pub use calls::CallFollow;
 pub use session::{Application, Hangup, Party, Session, Times};
 pub use watch::{Sighting, Watch, WatchLost};
 
-use crate::domain::{CallId, HangupCause, NodeId, SessionId};
+use crate::domain::{HangupCause, NodeId, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
-use index::CallIndex;
-use session::Effect;
+use calls::Calls;
+use claim::FREESWITCH_CALL_VARIABLE;
+use live::LiveCounts;
+use session::{Effect, Outcome};
 use watch::Shard;
 
 /// Enough that two nodes' event tasks seldom meet.
 const SHARDS: usize = 64;
 /// How often ended sessions past their retention are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The variable in which FreeSWITCH itself says to which call a leg belongs.
-const FREESWITCH_CALL_VARIABLE: &str = "call_uuid";
 
 /// Labels of sessions and jobs.
 pub type Labels = Arc<BTreeMap<String, String>>;
@@ -52,10 +55,19 @@ pub struct TrackerConfig {
 #[derive(Debug)]
 pub struct Tracker {
     config: TrackerConfig,
-    /// Name of the header that carries the call variable.
-    call_header: String,
+    variable: CallVariable,
     shards: Box<[Mutex<Shard>]>,
-    calls: Mutex<CallIndex>,
+    calls: Calls,
+    live: LiveCounts,
+}
+
+/// The variable that groups sessions to calls.
+#[derive(Debug)]
+struct CallVariable {
+    /// The header that carries it in events.
+    header: String,
+    /// Whether it is the one that FreeSWITCH sets.
+    is_freeswitchs: bool,
 }
 
 /// What became of an event, still to be told to those who watch.
@@ -83,12 +95,7 @@ impl Default for TrackerConfig {
 impl Tracker {
     /// An empty tracker, which sweeps itself until `drain` stops.
     pub fn start(config: TrackerConfig, drain: &Drain) -> Arc<Self> {
-        let tracker = Arc::new(Self {
-            call_header: format!("variable_{}", config.call_variable),
-            config,
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            calls: Mutex::default(),
-        });
+        let tracker = Arc::new(Self::new(config));
         let sweeper = Arc::clone(&tracker);
         let stopped = drain.stopped();
         drain.spawn(async move {
@@ -102,6 +109,26 @@ impl Tracker {
             }
         });
         tracker
+    }
+
+    fn new(config: TrackerConfig) -> Self {
+        Self {
+            variable: CallVariable {
+                header: format!("variable_{}", config.call_variable),
+                is_freeswitchs: config
+                    .call_variable
+                    .eq_ignore_ascii_case(FREESWITCH_CALL_VARIABLE),
+            },
+            config,
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            calls: Calls::default(),
+            live: LiveCounts::default(),
+        }
+    }
+
+    /// Name of the variable that groups sessions to calls.
+    pub fn call_variable(&self) -> &str {
+        &self.config.call_variable
     }
 
     /// Takes an event about a session of `node` and tells those who watch. `None` when it is about
@@ -136,7 +163,7 @@ impl Tracker {
         } else {
             id
         };
-        let (session, effect, call_before) = {
+        let (session, effect, moves) = {
             let mut shard = self.shard(id);
             let known = shard.sessions.get(id);
             match known {
@@ -145,20 +172,34 @@ impl Tracker {
                 Some(known) if adopts && known.is_live() => return None,
                 _ => {}
             }
-            let call_before = known.map(|known| known.call.clone());
-            if known.is_none_or(|known| known.gives_way_to(node, event)) {
+            let was_live = known.is_some_and(|known| known.is_live());
+            let is_new = known.is_none_or(|known| known.gives_way_to(node, event));
+            if is_new {
                 let mut session = Session::begin(id.parse().ok()?, node, event)?;
                 session.labels = shard.expected.remove(id).unwrap_or_default();
                 shard.sessions.insert(session.id.clone(), Arc::new(session));
+                self.live.began(node);
             } else if adopts {
                 return None;
             }
             let entry = shard.sessions.get_mut(id)?;
             // In place, unless somebody still looks at the state before.
-            let effect = Arc::make_mut(entry).apply(event, &self.call_header);
-            (Arc::clone(entry), effect, call_before)
+            let session = Arc::make_mut(entry);
+            let Outcome {
+                effect,
+                claims_anew,
+            } = session.apply(event, &self.variable);
+            let moves = match is_new || claims_anew {
+                true => self.settle(session),
+                false => Vec::new(),
+            };
+            if (is_new || was_live) && !session.is_live() {
+                self.rest(&session.id);
+                self.live.ended(node);
+            }
+            (Arc::clone(entry), effect, moves)
         };
-        self.index_call(&session, call_before);
+        self.follow(moves);
         let peer = match effect {
             Effect::Bridged(peer) => self.join(&session, &peer, event),
             Effect::Unbridged(peer) => self.part(&session.id, &peer),
@@ -175,6 +216,7 @@ impl Tracker {
         {
             self.shard(session.id.as_str())
                 .sighted(session, Some(event));
+            self.call_changed(&session.call);
         }
     }
 
@@ -207,11 +249,13 @@ impl Tracker {
     /// Two sessions were found to be bridged by asking.
     pub fn adopt_bridge(&self, a: &SessionId, b: &SessionId) {
         for (id, peer) in [(a, b), (b, a)] {
+            let mut moves = Vec::new();
             self.update_and_tell(id, |session| {
-                if session.peer.is_none() {
-                    session.bridged_with(peer, None);
+                if session.peer.is_none() && session.bridged_with(peer, None, None, None) {
+                    moves = self.settle(session);
                 }
             });
+            self.follow(moves);
         }
     }
 
@@ -230,9 +274,12 @@ impl Tracker {
                 .filter(|session| session.is_live())?;
             Arc::make_mut(session).end_synthetic(cause);
             let session = Arc::clone(session);
+            self.rest(id);
+            self.live.ended(&session.node);
             shard.sighted(&session, None);
             session
         };
+        self.call_changed(&session.call);
         if let Some(peer) = &session.peer {
             self.update_and_tell(peer, |other| other.peer = None);
         }
@@ -294,27 +341,9 @@ impl Tracker {
         live
     }
 
-    /// The call, if one of its sessions is known.
-    pub fn call(&self, id: &CallId) -> Option<Call> {
-        let members = lock(&self.calls).members(id)?;
-        Call::new(
-            id.clone(),
-            members
-                .iter()
-                .filter_map(|member| self.session(member))
-                .collect(),
-        )
-    }
-
-    /// All calls, oldest first.
-    pub fn calls(&self) -> Vec<Call> {
-        let ids = lock(&self.calls).ids();
-        let mut calls: Vec<_> = ids.iter().filter_map(|id| self.call(id)).collect();
-        calls.sort_by_cached_key(|call| {
-            let (created, id) = call.order();
-            (created, id.to_owned())
-        });
-        calls
+    /// How many sessions live on a node.
+    pub fn live_count(&self, node: &NodeId) -> usize {
+        self.live.of(node)
     }
 
     /// Waits for `matcher` to be content with the session: it is asked at once with the session as
@@ -352,15 +381,15 @@ impl Tracker {
     /// CHANNEL_BRIDGE is about one leg; the other one, which FreeSWITCH has just put into the call
     /// of the first (`switch_ivr_multi_threaded_bridge` in `switch_ivr_bridge.c`), is told here.
     fn join(&self, session: &Session, peer: &SessionId, event: &Event) -> Option<Arc<Session>> {
-        let at = session::event_time(event);
-        let is_own_variable = self.config.call_variable == FREESWITCH_CALL_VARIABLE;
-        let mut call_before = None;
+        let time = session::event_time(event);
+        let at = event.number("Event-Date-Timestamp");
+        let mut moves = Vec::new();
         let other = self.update(peer, |other| {
-            call_before = Some(other.call.clone());
-            other.bridged_with(&session.id, at);
-            other.join_call(&session.call, is_own_variable);
+            if other.bridged_with(&session.id, Some(&session.id), time, at) {
+                moves = self.settle(other);
+            }
         })?;
-        self.index_call(&other, call_before);
+        self.follow(moves);
         Some(other)
     }
 
@@ -385,25 +414,12 @@ impl Tracker {
         }
     }
 
-    /// Never called with a shard locked: the index's lock is the last one taken.
-    fn index_call(&self, session: &Session, call_before: Option<CallId>) {
-        if call_before.as_ref() == Some(&session.call) {
-            return;
-        }
-        let mut calls = lock(&self.calls);
-        if let Some(before) = call_before {
-            calls.remove(&before, &session.id);
-        }
-        calls.insert(&session.call, &session.id);
-    }
-
     fn sweep(&self) {
         let now = Instant::now();
         for shard in &self.shards {
-            let gone = lock(shard).sweep(now, self.config.retention);
-            let mut calls = lock(&self.calls);
-            for session in gone {
-                calls.remove(&session.call, &session.id);
+            let mut shard = lock(shard);
+            for session in shard.sweep(now, self.config.retention) {
+                self.forget_member(&session);
             }
         }
     }

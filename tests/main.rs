@@ -11,6 +11,7 @@ mod api_nodes;
 mod api_originate;
 mod api_request_id;
 mod api_sessions;
+mod call_members;
 mod cli;
 mod client;
 mod cutter;

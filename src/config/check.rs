@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::layers::{Layers, Tree};
 use super::{Config, NodeNeed, Password, Problem, Problems, Size, Source};
+use crate::esl::quote::check_variable_name;
 
 /// Longest span that a timer can wait for.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
@@ -17,6 +18,9 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// Most command links of one node: each is a socket here and a thread in FreeSWITCH.
 const MOST_LINKS: usize = 256;
+
+/// Longest name of a channel variable.
+const LONGEST_VARIABLE: usize = 128;
 
 /// Collects problems, and keeps back those that only follow from one already found.
 pub(super) struct Check<'a> {
@@ -105,6 +109,7 @@ impl<'a> Check<'a> {
         self.sizes(&config);
         self.contradictions(&config);
         self.level(&config.log.level);
+        self.call_variable(&config.sessions.call_variable);
         self.node_count(written, need);
 
         let mut seen = BTreeMap::new();
@@ -319,6 +324,19 @@ impl<'a> Check<'a> {
                 Some(&format_args!("`{}`", level.escape_debug())),
                 "is no log level",
                 "write off, error, warn, info, debug or trace, or parts such as info,switchgate::esl=debug",
+            );
+        }
+    }
+
+    fn call_variable(&mut self, name: &str) {
+        if check_variable_name(name).is_err() || name.len() > LONGEST_VARIABLE {
+            self.add(
+                "sessions.call_variable",
+                Some(&format_args!("`{}`", name.escape_debug())),
+                "is no name of a channel variable",
+                &format!(
+                    "write letters, digits, _ and -, at most {LONGEST_VARIABLE}, such as call_uuid"
+                ),
             );
         }
     }

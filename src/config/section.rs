@@ -102,6 +102,11 @@ pub struct BackoffConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionsConfig {
+    /// Channel variable that says to which call a session belongs, before anything else does.
+    /// Default `call_uuid`, which FreeSWITCH sets itself; a variable of your own, such as
+    /// `sip_h_X-Call-ID`, follows a call through other switches.
+    #[serde(deserialize_with = "read")]
+    pub call_variable: String,
     /// How long a session can be read after its end. Default 1m.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub retention: Duration,
@@ -220,6 +225,7 @@ impl Default for BackoffConfig {
 impl Default for SessionsConfig {
     fn default() -> Self {
         Self {
+            call_variable: "call_uuid".to_owned(),
             retention: Duration::from_secs(60),
         }
     }

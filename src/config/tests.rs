@@ -211,6 +211,10 @@ fn errors_name_key_value_remedy_and_origin() {
             "esl.command_links: -1 is not a count; write a whole number without sign (switchgate.yaml)",
         ),
         (
+            "sessions: {call_variable: 'a b'}",
+            "sessions.call_variable: `a b` is no name of a channel variable; write letters, digits, _ and -, at most 128, such as call_uuid (switchgate.yaml)",
+        ),
+        (
             "log: {level: verbose}",
             "log.level: `verbose` is no log level; write off, error, warn, info, debug or trace, or parts such as info,switchgate::esl=debug (switchgate.yaml)",
         ),

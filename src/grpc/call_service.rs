@@ -1,16 +1,19 @@
 //! CallService.
 
+use std::collections::BTreeSet;
+
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, id, to_call, to_session};
 use super::identity::identify;
 use super::page::{Wanted, page};
 use super::status::respond;
+use super::watch::{Watched, Watching};
 use super::{Services, deadline};
-use crate::domain::{CallId, HangupCause, SessionId};
+use crate::domain::{CallId, Failure, HangupCause, SessionId};
 use crate::pb;
 use crate::pb::call_service_server::CallService;
-use crate::tracker::Call;
+use crate::tracker::{Call, CallFollow};
 
 #[tonic::async_trait]
 impl CallService for Services {
@@ -93,4 +96,114 @@ impl CallService for Services {
         };
         respond(answer())
     }
+
+    type WatchCallStream = Watching<pb::WatchCallResponse>;
+
+    async fn watch_call(
+        &self,
+        request: Request<pb::WatchCallRequest>,
+    ) -> Result<Response<Self::WatchCallStream>, Status> {
+        let answer = || {
+            let id: CallId = id(&request.get_ref().call_id, "call_id")?;
+            // Followed first, so that nothing falls between.
+            let follow = self.control.tracker.follow_call(&id);
+            self.control.call(&id)?;
+            let feed = Feed {
+                services: self.clone(),
+                follow,
+                id,
+                told: BTreeSet::new(),
+                is_first: true,
+                is_over: false,
+            };
+            Ok(self.stream(feed, Self::stream_deadline(&request)))
+        };
+        respond(answer())
+    }
+
+    async fn append_session(
+        &self,
+        request: Request<pb::AppendSessionRequest>,
+    ) -> Result<Response<pb::AppendSessionResponse>, Status> {
+        let (request, deadline) = self.open(request);
+        let identity = identify(&request, &request.request_id);
+        let control = self.control.clone();
+        let answer = async {
+            let call: CallId = id(&request.call_id, "call_id")?;
+            let session: SessionId = id(&request.session_id, "session_id")?;
+            let action = async move { control.append_session(&call, &session, deadline).await };
+            let (call, seen) = self.once.run(&identity, deadline, action).await?;
+            Ok(pb::AppendSessionResponse {
+                call: Some(to_call(&call)),
+                session: Some(to_session(&seen.session)),
+                cursor: seen.cursor.to_string(),
+            })
+        };
+        respond(answer.await)
+    }
+}
+
+/// One watched call.
+struct Feed {
+    services: Services,
+    follow: CallFollow,
+    id: CallId,
+    /// The sessions of the message before.
+    told: BTreeSet<SessionId>,
+    is_first: bool,
+    is_over: bool,
+}
+
+// === impl Feed ===
+
+impl Watched for Feed {
+    type Message = pb::WatchCallResponse;
+
+    async fn next(&mut self) -> Result<Option<pb::WatchCallResponse>, Failure> {
+        if self.is_over {
+            return Ok(None);
+        }
+        if !std::mem::take(&mut self.is_first) {
+            self.follow.changed().await;
+        }
+        Ok(Some(self.tell()))
+    }
+
+    fn about(&self, failure: Failure) -> Failure {
+        failure.with("call_id", &self.id)
+    }
+}
+
+impl Feed {
+    fn tell(&mut self) -> pb::WatchCallResponse {
+        let cursor = self.services.cursor();
+        let tracker = &self.services.control.tracker;
+        let call = tracker.call(&self.id);
+        let sessions = call.as_ref().map_or(&[][..], |call| &call.sessions);
+        self.is_over = sessions.iter().all(|session| session.is_over());
+        let now: BTreeSet<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
+        // One that was forgotten after its end has not left.
+        let has_left = |id: &&SessionId| tracker.session(id).is_some();
+        let left = self.told.difference(&now).filter(has_left);
+        let message = pb::WatchCallResponse {
+            joined_session_ids: texts(now.difference(&self.told)),
+            left_session_ids: texts(left),
+            call: Some(call.as_ref().map_or_else(|| self.gone(), to_call)),
+            cursor,
+        };
+        self.told = now;
+        message
+    }
+
+    /// The call when nobody is in it any more.
+    fn gone(&self) -> pb::Call {
+        pb::Call {
+            call_id: self.id.to_string(),
+            ..pb::Call::default()
+        }
+    }
+}
+
+fn texts<'a>(ids: impl Iterator<Item = &'a SessionId>) -> Vec<String> {
+    ids.map(ToString::to_string).collect()
 }

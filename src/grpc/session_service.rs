@@ -328,6 +328,6 @@ impl SessionService for Services {
         &self,
         request: Request<pb::WatchSessionRequest>,
     ) -> Answer<SessionStream> {
-        respond(self.watch(request.get_ref()))
+        respond(self.watch(request.get_ref(), Self::stream_deadline(&request)))
     }
 }

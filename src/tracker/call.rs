@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::session::Session;
-use crate::domain::CallId;
+use super::session::{Session, age};
+use crate::domain::{CallId, SessionId};
 
 /// Sessions that together are a phone call, at one moment.
 #[derive(Debug, Clone)]
@@ -13,14 +13,35 @@ pub struct Call {
     pub id: CallId,
     /// The sessions, in the order in which they joined; never empty.
     pub sessions: Vec<Arc<Session>>,
+    /// The first session and when it was made, if it was forgotten before the call.
+    first: Option<(SessionId, Option<SystemTime>)>,
 }
 
 // === impl Call ===
 
 impl Call {
     /// A call of these sessions; `None` without any.
-    pub(super) fn new(id: CallId, sessions: Vec<Arc<Session>>) -> Option<Self> {
-        (!sessions.is_empty()).then_some(Self { id, sessions })
+    pub(super) fn new(
+        id: CallId,
+        sessions: Vec<Arc<Session>>,
+        first: Option<(SessionId, Option<SystemTime>)>,
+    ) -> Option<Self> {
+        (!sessions.is_empty()).then_some(Self {
+            id,
+            sessions,
+            first,
+        })
+    }
+
+    /// The session that came first.
+    pub fn first(&self) -> Option<&SessionId> {
+        let forgotten = self.first.as_ref().map(|(id, _)| id);
+        forgotten.or_else(|| self.sessions.first().map(|session| &session.id))
+    }
+
+    /// The session that came last.
+    pub fn last(&self) -> Option<&SessionId> {
+        self.sessions.last().map(|session| &session.id)
     }
 
     /// Whether any session lives.
@@ -30,10 +51,9 @@ impl Call {
 
     /// When the first session was made.
     pub fn started(&self) -> Option<SystemTime> {
-        self.sessions
-            .iter()
-            .filter_map(|session| session.times.created)
-            .min()
+        let known = self.sessions.iter().map(|session| session.times.created);
+        let forgotten = self.first.iter().map(|(_, created)| *created);
+        known.chain(forgotten).flatten().min()
     }
 
     /// When the last session ended; `None` while one lives.
@@ -49,7 +69,6 @@ impl Call {
 
     /// Sorts calls by age, by id where the age is the same. Microseconds since 1970.
     pub fn order(&self) -> (u64, &str) {
-        let ages = self.sessions.iter().map(|session| session.order().0);
-        (ages.min().unwrap_or(0), self.id.as_str())
+        (age(self.started()), self.id.as_str())
     }
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use super::Labels;
+use super::claim::{Claim, Heard};
+use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
 use crate::esl::Event;
 
@@ -100,11 +101,20 @@ pub struct Session {
     pub(super) last_event: Option<u64>,
     /// When it ended, by our clock.
     pub(super) ended_at: Option<Instant>,
-    /// Whether the call comes from the tracking variable, which outweighs `Channel-Call-UUID`.
-    call_is_tracked: bool,
+    /// What it has said of its call.
+    pub(super) claim: Claim,
 }
 
-/// What an event means for other sessions.
+/// What an event means beside the session's own state.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// For its partner.
+    pub(super) effect: Effect,
+    /// Whether it may belong to another call now.
+    pub(super) claims_anew: bool,
+}
+
+/// What an event means for the session's partner.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     None,
@@ -147,7 +157,7 @@ impl Session {
             final_event: None,
             last_event: None,
             ended_at: None,
-            call_is_tracked: false,
+            claim: Claim::default(),
         })
     }
 
@@ -165,6 +175,11 @@ impl Session {
     /// Whether it has not been hung up.
     pub fn is_live(&self) -> bool {
         self.hangup.is_none()
+    }
+
+    /// Whether it has ended and its last event has come.
+    pub fn is_over(&self) -> bool {
+        !self.is_live() && (self.synthetic_end || self.state == ChannelState::Destroy)
     }
 
     /// Whether media can flow: answered, or early media.
@@ -200,26 +215,19 @@ impl Session {
 
     /// Sorts sessions by age, by id where the age is the same. Microseconds since 1970.
     pub fn order(&self) -> (u64, &str) {
-        let created = self
-            .times
-            .created
-            .and_then(|created| created.duration_since(UNIX_EPOCH).ok());
-        let micros = created.map_or(0, |since| {
-            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-        });
-        (micros, self.id.as_str())
+        (age(self.times.created), self.id.as_str())
     }
 
     /// Takes in an event in one pass over its headers.
-    pub(super) fn apply(&mut self, event: &Event, call_header: &str) -> Effect {
+    pub(super) fn apply(&mut self, event: &Event, variable: &CallVariable) -> Outcome {
         let mut name: &[u8] = b"";
+        let mut heard = Heard::default();
         let mut other_leg = None;
+        let mut is_called = false;
         let mut cause = None;
         let mut application = None;
         let mut application_data = None;
         let mut sip_code = None;
-        let mut tracked_call = None;
-        let mut channel_call = None;
         for (header, value) in event.headers().iter_raw() {
             match header {
                 b"Event-Name" => name = value,
@@ -233,7 +241,12 @@ impl Session {
                         .or(self.direction);
                 }
                 b"Answer-State" => self.answered |= value == b"answered",
-                b"Channel-Call-UUID" => channel_call = Some("Channel-Call-UUID"),
+                b"Channel-Call-UUID" => heard.channel = Some("Channel-Call-UUID"),
+                b"variable_originator" => heard.originator = Some("variable_originator"),
+                b"Other-Type" => is_called = value == b"originator",
+                b"variable_other_loopback_leg_uuid" => {
+                    heard.other_half = Some("variable_other_loopback_leg_uuid");
+                }
                 b"Hangup-Cause" => {
                     cause = std::str::from_utf8(value)
                         .ok()
@@ -274,14 +287,23 @@ impl Session {
                 b"variable_sofia_profile_name" => {
                     set(&mut self.profile, event, "variable_sofia_profile_name");
                 }
-                _ if header.eq_ignore_ascii_case(call_header.as_bytes()) => {
-                    tracked_call = Some(call_header);
+                _ if header.eq_ignore_ascii_case(variable.header.as_bytes()) => {
+                    heard.tracked = Some(&variable.header);
                 }
                 _ => {}
             }
         }
-        self.last_event = event.number("Event-Date-Timestamp").or(self.last_event);
-        self.assign_call(event, tracked_call, channel_call);
+        heard.at = event.number("Event-Date-Timestamp");
+        heard.is_answer = name == b"CHANNEL_DATA";
+        heard.was_bridged = self.times.bridged.is_some();
+        if is_called && heard.originator.is_none() {
+            heard.originator = other_leg;
+        }
+        self.last_event = heard.at.or(self.last_event);
+        // What a channel says of its call when it ends is about the channel alone: FreeSWITCH has
+        // parted it from its partner by then.
+        let is_ending = !self.is_live() || self.state.is_down() || name == b"CHANNEL_HANGUP";
+        let mut claims_anew = !is_ending && self.hear(event, &heard, variable);
         let text = |header: Option<&str>| {
             header
                 .and_then(|header| event.text(header))
@@ -323,8 +345,11 @@ impl Session {
             }
             b"CHANNEL_BRIDGE" => {
                 if let Some(peer) = other_leg() {
-                    self.bridged_with(&peer, event_time(event));
-                    return Effect::Bridged(peer);
+                    claims_anew |= self.bridged_with(&peer, None, event_time(event), heard.at);
+                    return Outcome {
+                        effect: Effect::Bridged(peer),
+                        claims_anew,
+                    };
                 }
             }
             b"CHANNEL_UNBRIDGE" => {
@@ -332,7 +357,10 @@ impl Session {
                 // It can come when the leg is bridged to another one already.
                 let is_other = self.peer.is_some() && told.is_some() && self.peer != told;
                 if !is_other && let Some(peer) = self.peer.take().or(told) {
-                    return Effect::Unbridged(peer);
+                    return Outcome {
+                        effect: Effect::Unbridged(peer),
+                        claims_anew,
+                    };
                 }
             }
             b"CHANNEL_HANGUP" => self.end(cause, sip_code, event_time(event)),
@@ -347,25 +375,55 @@ impl Session {
             _ if self.state.is_down() => self.end(cause, sip_code, event_time(event)),
             _ => {}
         }
-        match self.peer.take_if(|_| self.hangup.is_some()) {
+        let effect = match self.peer.take_if(|_| self.hangup.is_some()) {
             Some(peer) => Effect::Unbridged(peer),
             None => Effect::None,
+        };
+        Outcome {
+            effect,
+            claims_anew,
         }
     }
 
-    pub(super) fn bridged_with(&mut self, peer: &SessionId, at: Option<SystemTime>) {
-        if self.is_live() {
-            self.peer = Some(peer.clone());
-            self.times.bridged = at.or(self.times.bridged);
+    /// It was bridged; `leader` is its partner when FreeSWITCH counts it to the call of that one.
+    /// Tells whether it may belong to another call now.
+    pub(super) fn bridged_with(
+        &mut self,
+        peer: &SessionId,
+        leader: Option<&SessionId>,
+        time: Option<SystemTime>,
+        at: Option<u64>,
+    ) -> bool {
+        if !self.is_live() {
+            return false;
         }
+        self.peer = Some(peer.clone());
+        self.times.bridged = time.or(self.times.bridged);
+        self.claim.bridged(leader, at)
     }
 
-    /// A leg that is bridged belongs to the call of its partner, unless a variable that is not
-    /// FreeSWITCH's says otherwise.
-    pub(super) fn join_call(&mut self, call: &CallId, is_own_variable: bool) {
-        if self.is_live() && (is_own_variable || !self.call_is_tracked) {
-            self.call = call.clone();
+    fn hear(&mut self, event: &Event, heard: &Heard<'_>, variable: &CallVariable) -> bool {
+        let is_freeswitchs = variable.is_freeswitchs;
+        self.claim
+            .hear(&self.id, self.direction, event, heard, is_freeswitchs)
+    }
+
+    /// Takes only what an answer to `uuid_dump` says of its call, unless an event has said more
+    /// since. Tells whether it may belong to another call now.
+    pub(super) fn hear_answer(&mut self, dump: &Event, variable: &CallVariable) -> bool {
+        let at = dump.number("Event-Date-Timestamp");
+        // Each event tells FreeSWITCH's own variable, but only some tell the others.
+        if variable.is_freeswitchs && self.last_event > at {
+            return false;
         }
+        let heard = Heard {
+            at,
+            is_answer: true,
+            tracked: dump.text(&variable.header).map(|_| &*variable.header),
+            channel: Some("Channel-Call-UUID"),
+            ..Heard::default()
+        };
+        self.hear(dump, &heard, variable)
     }
 
     pub(super) fn end_synthetic(&mut self, cause: Option<HangupCause>) {
@@ -414,29 +472,14 @@ impl Session {
         }
         self.call_state = state;
     }
+}
 
-    fn assign_call(&mut self, event: &Event, tracked: Option<&str>, channel_call: Option<&str>) {
-        // What an ended channel says of its call is about the channel alone.
-        if self.hangup.is_some() {
-            return;
-        }
-        let source = match tracked {
-            Some(header) => {
-                self.call_is_tracked = true;
-                Some(header)
-            }
-            None if self.call_is_tracked => None,
-            None => channel_call,
-        };
-        let Some(call) = source.and_then(|header| event.filled(header)) else {
-            return;
-        };
-        if *call != *self.call.as_str()
-            && let Ok(call) = call.parse()
-        {
-            self.call = call;
-        }
-    }
+/// Microseconds since 1970; 0 when it is not known.
+pub(super) fn age(created: Option<SystemTime>) -> u64 {
+    let since = created.and_then(|created| created.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| {
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    })
 }
 
 /// FreeSWITCH's time stamp of an event.

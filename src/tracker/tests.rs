@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::*;
 
+mod calls;
 mod properties;
 
 fn event(

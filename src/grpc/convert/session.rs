@@ -57,11 +57,7 @@ pub(in crate::grpc) fn to_session(session: &Session) -> pb::Session {
 
 /// A call with its sessions.
 pub(in crate::grpc) fn to_call(call: &Call) -> pb::Call {
-    let id_of = |session: Option<&std::sync::Arc<Session>>| {
-        session
-            .map(|session| session.id.to_string())
-            .unwrap_or_default()
-    };
+    let text = |id: Option<&crate::domain::SessionId>| id.map(ToString::to_string);
     pb::Call {
         call_id: call.id.to_string(),
         sessions: call
@@ -69,8 +65,8 @@ pub(in crate::grpc) fn to_call(call: &Call) -> pb::Call {
             .iter()
             .map(|session| to_session(session))
             .collect(),
-        first_session_id: id_of(call.sessions.first()),
-        last_session_id: id_of(call.sessions.last()),
+        first_session_id: text(call.first()).unwrap_or_default(),
+        last_session_id: text(call.last()).unwrap_or_default(),
         started: call.started().map(to_timestamp),
         ended: call.ended().map(to_timestamp),
     }

@@ -1,27 +1,22 @@
 //! The events of a session: listed, waited for, watched.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tokio_stream::Stream;
-use tonic::Status;
 
 use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{HeaderChoice, optional_duration, to_event, to_session};
 use super::super::page::{Wanted, page};
-use super::super::status::status;
+use super::super::watch::{Watched, Watching};
 use super::session_id;
-use crate::domain::{Deadline, Failure, Reason, SessionId};
+use crate::domain::{Deadline, Failure, SessionId};
 use crate::events::{Cursor, Entry, EventFilter, Item, Record, SlowPolicy, Start, Subscription};
 use crate::pb;
 
 /// Most names that one wait may have.
 const MAX_NAMES: usize = 64;
 
-pub(in crate::grpc) type SessionStream =
-    Pin<Box<dyn Stream<Item = Result<pb::WatchSessionResponse, Status>> + Send>>;
+pub(in crate::grpc) type SessionStream = Watching<pb::WatchSessionResponse>;
 
 /// One watched session.
 struct Feed {
@@ -125,6 +120,7 @@ impl Services {
     pub(in crate::grpc) fn watch(
         &self,
         request: &pb::WatchSessionRequest,
+        deadline: Option<Deadline>,
     ) -> Result<SessionStream, Failure> {
         let session = session_id(&request.session_id)?;
         let subscription = self.follow(&session)?;
@@ -136,17 +132,7 @@ impl Services {
             is_first: true,
             is_over: false,
         };
-        Ok(Box::pin(futures_util::stream::unfold(
-            feed,
-            |mut feed| async move {
-                if feed.is_over {
-                    return None;
-                }
-                let result = feed.next().await;
-                feed.is_over |= result.is_err();
-                Some((result.map_err(|failure| status(&failure)), feed))
-            },
-        )))
+        Ok(self.stream(feed, deadline))
     }
 
     fn follow(&self, session: &SessionId) -> Result<Subscription, Failure> {
@@ -168,37 +154,37 @@ impl Services {
 
     /// Whether the session has ended and its last event has come.
     fn is_over(&self, id: &SessionId) -> bool {
-        self.control.tracker.session(id).is_none_or(|session| {
-            session.synthetic_end
-                || (!session.is_live() && session.state == crate::domain::ChannelState::Destroy)
-        })
+        let session = self.control.tracker.session(id);
+        session.is_none_or(|session| session.is_over())
     }
 }
 
 // === impl Feed ===
 
-impl Feed {
-    async fn next(&mut self) -> Result<pb::WatchSessionResponse, Failure> {
+impl Watched for Feed {
+    type Message = pb::WatchSessionResponse;
+
+    async fn next(&mut self) -> Result<Option<pb::WatchSessionResponse>, Failure> {
+        if self.is_over {
+            return Ok(None);
+        }
         if self.is_first {
             self.is_first = false;
-            return self.tell(Vec::new());
+            return self.tell(Vec::new()).map(Some);
         }
         loop {
-            let item = tokio::select! {
-                biased;
-                () = self.services.drain.stopped() => {
-                    return Err(Failure::new(Reason::ShuttingDown, "the gateway shuts down; watch again")
-                        .session(&self.session)
-                        .retry_after(Duration::from_secs(1)));
-                }
-                item = self.subscription.next() => item?,
-            };
-            if let Item::Events(entries) = item {
-                return self.tell(names(&entries));
+            if let Item::Events(entries) = self.subscription.next().await? {
+                return self.tell(names(&entries)).map(Some);
             }
         }
     }
 
+    fn about(&self, failure: Failure) -> Failure {
+        failure.session(&self.session)
+    }
+}
+
+impl Feed {
     fn tell(&mut self, event_names: Vec<String>) -> Result<pb::WatchSessionResponse, Failure> {
         let cursor = self.subscription.cursor().to_string();
         let session = self.services.control.session(&self.session)?;

@@ -29,12 +29,7 @@ fn id(text: &str) -> SessionId {
 
 fn tracker() -> Arc<Tracker> {
     let config = TrackerConfig::default();
-    Arc::new(Tracker {
-        call_header: format!("variable_{}", config.call_variable),
-        config,
-        shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-        calls: Mutex::default(),
-    })
+    Arc::new(Tracker::new(config))
 }
 
 fn fed(events: &[Event]) -> Arc<Tracker> {

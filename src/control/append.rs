@@ -1,0 +1,72 @@
+//! Putting a session into a call.
+
+use super::{Control, Seen, accepted, api, ended};
+use crate::domain::{CallId, Deadline, Failure, Reason, SessionId};
+use crate::esl::quote::{ApiCommand, uuid_setvar};
+use crate::esl::{Event, Outcome};
+use crate::events::{Entry, Record};
+use crate::tracker::Call;
+
+// === impl Control ===
+
+impl Control {
+    /// `uuid_setvar` of the tracking variable, then `uuid_dump`, since FreeSWITCH fires no event
+    /// for a variable; proof: the replies. The dump tells what the channel says of its call from
+    /// then on, and by its time stamp which events are older.
+    ///
+    /// # Errors
+    /// CALL_NOT_FOUND; SESSION_ENDED when the session or the call has ended.
+    pub async fn append_session(
+        &self,
+        call: &CallId,
+        id: &SessionId,
+        deadline: Deadline,
+    ) -> Result<(Call, Seen), Failure> {
+        self.live_call(call)?;
+        let (session, node) = self.live_session(id)?;
+        let variable = self.tracker.call_variable();
+        let set = uuid_setvar(id, variable, call.as_str())
+            .map_err(|error| Failure::invalid("call_id", error.to_string()))?;
+        let ask = ApiCommand::new("uuid_dump", id.as_str())
+            .map_err(|error| Failure::invalid("session_id", error.to_string()))?;
+        // Together, in order, over the session's link.
+        let (set, dump) = futures_util::future::join(
+            node.send(api(&set), Some(id), deadline),
+            node.send(api(&ask), Some(id), deadline),
+        )
+        .await;
+        accepted(&set?, "uuid_setvar", &session)?;
+        let dump = dump?;
+        let Outcome::Data(_) = accepted(&dump, "uuid_dump", &session)? else {
+            return Err(ended(&session));
+        };
+        let dump = Event::parse(dump.answer()).map_err(|error| {
+            let message = format!("the answer to uuid_dump makes no sense: {error}");
+            Failure::new(Reason::ProtocolError, message).session(id)
+        })?;
+        // As any event is taken: the tracker, the journal, those who watch.
+        if let Some(applied) = self.tracker.take_call(node.id(), &dump) {
+            self.journal.append(Entry::Event(Record {
+                node: node.id().clone(),
+                event: dump.clone(),
+                session: Some(id.clone()),
+                call: Some(applied.session.call.clone()),
+                job: None,
+                synthetic: true,
+            }));
+            self.tracker.announce(&applied, &dump);
+        }
+        let seen = self.look(id)?;
+        Ok((self.call(&seen.session.call)?, seen))
+    }
+
+    /// The call, which must not have ended.
+    fn live_call(&self, id: &CallId) -> Result<Call, Failure> {
+        let call = self.call(id)?;
+        if !call.is_live() {
+            let message = format!("call {id} has ended");
+            return Err(Failure::new(Reason::SessionEnded, message).with("call_id", id));
+        }
+        Ok(call)
+    }
+}

@@ -1,0 +1,98 @@
+//! Streams that show something as it is and then as it changes: what they have in common.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio_stream::Stream;
+use tonic::{Request, Status};
+
+use super::status::status;
+use super::{Services, deadline};
+use crate::domain::{Deadline, Failure, Reason};
+use crate::shutdown::Drain;
+
+/// After which a client that was sent away may watch again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A stream of responses.
+pub(super) type Watching<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What is watched.
+pub(super) trait Watched: Send + 'static {
+    /// What a client is told.
+    type Message: Send + 'static;
+
+    /// The next message, the first of which comes at once; `None` when there will be no more.
+    /// Cancel-safe.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>, Failure>> + Send;
+
+    /// Says in a failure what is watched, or how to go on.
+    fn about(&self, failure: Failure) -> Failure {
+        failure
+    }
+}
+
+/// One stream.
+struct Watch<W> {
+    watched: W,
+    drain: Drain,
+    deadline: Option<Deadline>,
+}
+
+// === impl Services ===
+
+impl Services {
+    /// The client's own deadline; a stream has no other.
+    pub(super) fn stream_deadline<T>(request: &Request<T>) -> Option<Deadline> {
+        let client = request.extensions().get::<deadline::ClientDeadline>();
+        client.map(|client| client.0)
+    }
+
+    /// Streams what is watched until it is over, the client's deadline passes or the gateway stops.
+    pub(super) fn stream<W: Watched>(
+        &self,
+        watched: W,
+        deadline: Option<Deadline>,
+    ) -> Watching<W::Message> {
+        let watch = Watch {
+            watched,
+            drain: self.drain.clone(),
+            deadline,
+        };
+        Box::pin(futures_util::stream::unfold(
+            Some(watch),
+            |watch| async move {
+                let mut watch = watch?;
+                match watch.next().await {
+                    Ok(Some(message)) => Some((Ok(message), Some(watch))),
+                    Ok(None) => None,
+                    Err(failure) => Some((Err(status(&watch.watched.about(failure))), None)),
+                }
+            },
+        ))
+    }
+}
+
+// === impl Watch ===
+
+impl<W: Watched> Watch<W> {
+    async fn next(&mut self) -> Result<Option<W::Message>, Failure> {
+        let out_of_time = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.instant()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.drain.stopped() => {
+                let message = "the gateway shuts down; ask again, another replica may answer";
+                Err(Failure::new(Reason::ShuttingDown, message).retry_after(RETRY_AFTER))
+            }
+            () = out_of_time => {
+                Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed"))
+            }
+            message = self.watched.next() => message,
+        }
+    }
+}
