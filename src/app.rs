@@ -5,18 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::config::{Config, EslConfig, NodeConfig};
-use crate::control::{Control, Once, OnceConfig};
+use crate::config::{Config, EslConfig};
+use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
-use crate::esl::{
-    Command, ConnectionConfig, Connector, Credentials, Dialer, Limits, Liveness, TcpDialer,
-};
+use crate::esl::{Command, ConnectionConfig, Dialer, Limits, Liveness, TcpDialer};
 use crate::events::{Journal, JournalConfig};
-use crate::fleet::{Fleet, NodeSpec, Sinks};
+use crate::fleet::{Fleet, LinkRecipe, Sinks};
 use crate::grpc::{Deadlines, GrpcConfig, Health, Server, Services};
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
@@ -99,13 +96,12 @@ impl App {
             jobs: Jobs::start(jobs_config, &back),
             journal: Arc::new(Journal::new(journal_config)),
         };
-        let specs = config
-            .nodes
-            .iter()
-            .map(|node| node_spec(node, &config.esl, &dialer))
-            .collect();
+        let links = Arc::new(link_recipe(&config.esl, dialer));
+        let nodes = config.nodes.iter();
+        let specs = nodes.map(|node| node_spec(&links, node)).collect();
         let control = Control {
             fleet: Fleet::start(specs, &sinks, &back),
+            links,
             tracker: sinks.tracker,
             jobs: sinks.jobs,
             journal: sinks.journal,
@@ -224,24 +220,14 @@ async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
     }
 }
 
-fn node_spec(node: &NodeConfig, esl: &EslConfig, dialer: &Arc<dyn Dialer>) -> NodeSpec {
-    NodeSpec {
-        id: node.id.clone(),
-        connector: Connector {
-            address: node.address.to_string(),
-            credentials: Credentials {
-                user: node.user.clone(),
-                password: SecretString::from(node.password.expose().to_owned()),
-            },
-            timeout: esl.connect_timeout,
-            limits: Limits {
-                max_header_bytes: esl.max_header_bytes.bytes(),
-                max_body_bytes: esl.max_frame_bytes.bytes(),
-            },
-            dialer: Arc::clone(dialer),
+fn link_recipe(esl: &EslConfig, dialer: Arc<dyn Dialer>) -> LinkRecipe {
+    LinkRecipe {
+        timeout: esl.connect_timeout,
+        limits: Limits {
+            max_header_bytes: esl.max_header_bytes.bytes(),
+            max_body_bytes: esl.max_frame_bytes.bytes(),
         },
-        labels: Arc::new(node.labels.clone()),
-        command_links: node.command_links,
+        dialer,
         link: ConnectionConfig {
             max_pending: esl.max_pending,
             liveness: Liveness {
@@ -252,5 +238,6 @@ fn node_spec(node: &NodeConfig, esl: &EslConfig, dialer: &Arc<dyn Dialer>) -> No
             ..ConnectionConfig::default()
         },
         backoff: (esl.backoff.min, esl.backoff.max),
+        command_links: esl.command_links,
     }
 }

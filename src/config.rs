@@ -4,6 +4,7 @@
 //! every key. A component takes its own section, so that a test builds just that one:
 //! `EslConfig { max_pending: 2, ..EslConfig::default() }`.
 
+mod added;
 mod check;
 mod layers;
 mod loader;
@@ -19,6 +20,7 @@ mod tests;
 
 use serde::Serialize;
 
+pub use added::NodeParts;
 pub use loader::{Loader, NodeNeed};
 pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
 pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};

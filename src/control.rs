@@ -11,6 +11,7 @@ mod execute;
 mod jobs;
 mod legs;
 mod media;
+mod nodes;
 mod once;
 mod originate;
 mod playback;
@@ -32,6 +33,7 @@ pub use dtmf::{Collect, Collected};
 pub use execute::{Execute, ExecuteWait, Executed};
 pub use jobs::JobRequest;
 pub use media::MuteDirection;
+pub use nodes::node_spec;
 pub use once::{Identity, Once, OnceConfig};
 pub use originate::{Originate, OriginateWait, Originated};
 pub use playback::{Legs, Playback, Seek};
@@ -42,7 +44,7 @@ pub use transfer::Extension;
 use crate::domain::{Failure, Reason, SessionId};
 use crate::esl::{Command, Outcome, Reply};
 use crate::events::{Cursor, Journal};
-use crate::fleet::{Fleet, Node};
+use crate::fleet::{Fleet, LinkRecipe, Node};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Session, Tracker};
@@ -64,6 +66,8 @@ pub struct Seen {
 pub struct Control {
     /// The nodes.
     pub fleet: Arc<Fleet>,
+    /// How the links of a node are made that is added.
+    pub links: Arc<LinkRecipe>,
     /// Sessions and calls.
     pub tracker: Arc<Tracker>,
     /// Jobs.
@@ -182,7 +186,7 @@ mod tests {
     use std::borrow::Cow;
 
     use super::*;
-    use crate::esl::Event;
+    use crate::esl::{ConnectionConfig, Event, Limits, TcpDialer};
     use crate::events::{Entry, JournalConfig, Record};
     use crate::fleet::Sinks;
     use crate::jobs::JobsConfig;
@@ -190,6 +194,7 @@ mod tests {
 
     fn control() -> Control {
         let drain = Drain::new();
+        let second = Duration::from_secs(1);
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
@@ -197,6 +202,14 @@ mod tests {
         };
         Control {
             fleet: Fleet::start(Vec::new(), &sinks, &drain),
+            links: Arc::new(LinkRecipe {
+                timeout: second,
+                limits: Limits::default(),
+                dialer: Arc::new(TcpDialer { silence: second }),
+                link: ConnectionConfig::default(),
+                backoff: (second, second),
+                command_links: 1,
+            }),
             tracker: sinks.tracker,
             jobs: sinks.jobs,
             journal: sinks.journal,

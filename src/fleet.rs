@@ -1,6 +1,7 @@
 //! The nodes: links, their supervision, and what each FreeSWITCH says of itself.
 
 mod figures;
+mod membership;
 mod node;
 mod placement;
 mod pool;
@@ -9,16 +10,20 @@ mod supervisor;
 mod sync;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 pub use figures::Figures;
+pub use membership::Removed;
 pub use node::{Node, NodeStatus};
 pub use placement::Selector;
 pub use sync::Differences;
 
-use crate::domain::{Failure, NodeId, NodeState, Reason};
-use crate::esl::{ConnectionConfig, Connector};
+use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
+use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Limits};
 use crate::events::{Entry, Journal};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
@@ -41,6 +46,23 @@ pub struct NodeSpec {
     pub backoff: (Duration, Duration),
 }
 
+/// What the links of all nodes have in common.
+#[derive(Clone)]
+pub struct LinkRecipe {
+    /// Longest time for connecting and authenticating together.
+    pub timeout: Duration,
+    /// Largest frames.
+    pub limits: Limits,
+    /// Opens sockets.
+    pub dialer: Arc<dyn Dialer>,
+    /// How each link behaves.
+    pub link: ConnectionConfig,
+    /// Shortest and longest pause between attempts to connect.
+    pub backoff: (Duration, Duration),
+    /// Links for commands of a node that names no number.
+    pub command_links: usize,
+}
+
 /// What the nodes' event tasks write to.
 #[derive(Debug, Clone)]
 pub struct Sinks {
@@ -55,8 +77,57 @@ pub struct Sinks {
 /// All nodes.
 #[derive(Debug)]
 pub struct Fleet {
-    nodes: BTreeMap<NodeId, Arc<Node>>,
+    members: RwLock<BTreeMap<NodeId, Member>>,
+    /// Tells that a node came or went.
+    membership: watch::Sender<()>,
+    /// Held while one is chosen, so that two callers do not both take the last place.
+    placing: Mutex<()>,
     sinks: Sinks,
+    drain: Drain,
+}
+
+/// A node and what its tasks belong to.
+#[derive(Debug)]
+struct Member {
+    node: Arc<Node>,
+    drain: Drain,
+}
+
+// === impl LinkRecipe ===
+
+impl LinkRecipe {
+    /// A node whose links are made so.
+    pub fn node(
+        &self,
+        id: NodeId,
+        address: String,
+        credentials: Credentials,
+        labels: Labels,
+        command_links: usize,
+    ) -> NodeSpec {
+        NodeSpec {
+            id,
+            connector: Connector {
+                address,
+                credentials,
+                timeout: self.timeout,
+                limits: self.limits,
+                dialer: Arc::clone(&self.dialer),
+            },
+            labels,
+            command_links,
+            link: self.link.clone(),
+            backoff: self.backoff,
+        }
+    }
+}
+
+impl fmt::Debug for LinkRecipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LinkRecipe")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
+    }
 }
 
 // === impl Fleet ===
@@ -64,18 +135,13 @@ pub struct Fleet {
 impl Fleet {
     /// Starts to connect to all nodes, until `drain` stops.
     pub fn start(specs: Vec<NodeSpec>, sinks: &Sinks, drain: &Drain) -> Arc<Self> {
-        let nodes = specs
-            .into_iter()
-            .map(|spec| {
-                (
-                    spec.id.clone(),
-                    supervisor::start(spec, sinks.clone(), drain),
-                )
-            })
-            .collect();
+        let start = |spec: NodeSpec| (spec.id.clone(), Member::start(spec, sinks, drain));
         Arc::new(Self {
-            nodes,
+            members: RwLock::new(specs.into_iter().map(start).collect()),
+            membership: watch::Sender::new(()),
+            placing: Mutex::default(),
             sinks: sinks.clone(),
+            drain: drain.clone(),
         })
     }
 
@@ -84,16 +150,21 @@ impl Fleet {
     /// # Errors
     /// NODE_NOT_FOUND when there is none.
     pub fn node(&self, id: &NodeId) -> Result<Arc<Node>, Failure> {
-        self.nodes.get(id.as_str()).cloned().ok_or_else(|| {
-            let known: Vec<_> = self.nodes.keys().map(NodeId::as_str).collect();
-            let message = format!("no node {id}; there are: {}", known.join(", "));
-            Failure::new(Reason::NodeNotFound, message).node(id)
-        })
+        let members = self.read();
+        match members.get(id.as_str()) {
+            Some(member) => Ok(Arc::clone(&member.node)),
+            None => Err(unknown(id, &members)),
+        }
     }
 
     /// All nodes, by name.
-    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes.values()
+    pub fn nodes(&self) -> std::vec::IntoIter<Arc<Node>> {
+        let members = self.read();
+        let nodes: Vec<_> = members
+            .values()
+            .map(|member| Arc::clone(&member.node))
+            .collect();
+        nodes.into_iter()
     }
 
     /// Compares what is tracked with what a node has, now.
@@ -121,35 +192,70 @@ impl Fleet {
         Ok(node)
     }
 
-    /// A node for new work.
+    /// A node for new work, which makes these legs; none for work that makes no sessions.
     ///
     /// # Errors
     /// NODE_NOT_FOUND when the selector names none, NO_NODE_AVAILABLE when none of those that fit
-    /// is in service.
-    pub fn place(&self, selector: &Selector) -> Result<Arc<Node>, Failure> {
+    /// is in service, NODE_LIMIT when all that are have no room.
+    pub fn place(&self, selector: &Selector, legs: &[SessionId]) -> Result<Arc<Node>, Failure> {
         if let Some(id) = &selector.node {
             self.node(id)?;
         }
-        placement::place(self.nodes.values(), selector)
+        let nodes: Vec<_> = self.nodes().collect();
+        let _placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        placement::place(&nodes, selector, &self.sinks.tracker, legs)
     }
 
     /// Waits until one node at least is in service.
     pub async fn any_ready(&self) {
-        let mut waits: Vec<_> = self
-            .nodes
-            .values()
-            .map(|node| Box::pin(node.reached(NodeState::Ready)))
-            .collect();
-        std::future::poll_fn(|cx| {
-            let ready = waits
-                .iter_mut()
-                .any(|wait| wait.as_mut().poll(cx).is_ready());
-            if ready {
-                std::task::Poll::Ready(())
-            } else {
-                std::task::Poll::Pending
+        let mut membership = self.membership.subscribe();
+        loop {
+            membership.mark_unchanged();
+            let nodes: Vec<_> = self.nodes().collect();
+            let reached = |node: &Arc<Node>| {
+                let node = Arc::clone(node);
+                Box::pin(async move { node.reached(NodeState::Ready).await })
+            };
+            let waits: Vec<_> = nodes.iter().map(reached).collect();
+            let any = async {
+                match waits.is_empty() {
+                    true => std::future::pending().await,
+                    false => futures_util::future::select_all(waits).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = any => return,
+                // The sender is ours.
+                _ = membership.changed() => {}
             }
-        })
-        .await;
+        }
     }
+
+    /// A panic while the lock was held leaves plain data behind, which is better than none.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<NodeId, Member>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<NodeId, Member>> {
+        self.members.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    fn start(spec: NodeSpec, sinks: &Sinks, drain: &Drain) -> Self {
+        let drain = drain.part();
+        Self {
+            node: supervisor::start(spec, sinks.clone(), &drain),
+            drain,
+        }
+    }
+}
+
+fn unknown(id: &NodeId, members: &BTreeMap<NodeId, Member>) -> Failure {
+    let known: Vec<_> = members.keys().map(NodeId::as_str).collect();
+    let message = format!("no node {id}; there are: {}", known.join(", "));
+    Failure::new(Reason::NodeNotFound, message).node(id)
 }

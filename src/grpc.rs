@@ -10,6 +10,7 @@ mod health;
 mod identity;
 mod job_service;
 mod node_service;
+mod node_watch;
 mod page;
 mod server;
 mod session_service;

@@ -3,6 +3,7 @@
 //! The table knows what became of each job; who runs them is `control`. A job is registered before
 //! its command is written, so its result can come on any link and at any time.
 
+mod feed;
 mod outcome;
 mod table;
 mod twins;
@@ -16,6 +17,7 @@ use crate::domain::{Failure, JobId, NodeId, SessionId};
 use crate::esl::Outcome;
 use crate::tracker::Labels;
 
+pub use feed::{JobFeed, without_large_output};
 pub use outcome::{LIMIT_RETRY, call_failure, judge};
 pub use table::{Jobs, JobsConfig};
 

@@ -31,6 +31,22 @@ impl Drain {
         }
     }
 
+    /// A part that can also be finished alone: its tasks are counted apart. The whole stops it and
+    /// waits for it too.
+    pub fn part(&self) -> Self {
+        let part = Self {
+            stop: self.stop.child_token(),
+            tasks: TaskTracker::new(),
+        };
+        let whole = part.clone();
+        self.spawn(async move {
+            whole.stop.cancelled().await;
+            whole.tasks.close();
+            whole.tasks.wait().await;
+        });
+        part
+    }
+
     /// Starts a task that is expected to end soon after `stopped` resolves.
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -79,6 +95,15 @@ mod tests {
         let obedient = drain.spawn(child.stopped());
         assert!(drain.finish(Duration::from_secs(1)).await);
         assert!(obedient.await.is_ok() && child.is_stopping());
+
+        let whole = Drain::new();
+        let (one, other) = (whole.part(), whole.part());
+        one.spawn(one.stopped());
+        other.spawn(other.stopped());
+        assert!(one.finish(Duration::from_secs(1)).await);
+        assert!(!other.is_stopping() && whole.running() > 0);
+        assert!(whole.finish(Duration::from_secs(1)).await);
+        assert!(other.is_stopping() && other.running() == 0);
 
         let stubborn = Drain::new();
         stubborn.child().spawn(std::future::pending::<()>());

@@ -332,7 +332,7 @@ async fn a_variable_of_ones_own_keeps_legs_together_over_bridges_and_transfers()
     bridge(&gateway, &b.session_id, &a.session_id).await;
     let request = pb::TransferRequest {
         session_id: a.session_id.clone(),
-        extension: Some(pb::TransferExtension {
+        extension: Some(pb::OriginateExtension {
             number: "park".to_owned(),
             ..Default::default()
         }),

@@ -53,6 +53,10 @@ impl Control {
             };
             Failure::invalid(field, error.to_string())
         })?;
+        let legs = match request.command.as_str() {
+            "originate" => legs_of(&request.arguments),
+            _ => Vec::new(),
+        };
         let node = match &request.session {
             Some(session) => {
                 let session = self.session(session)?;
@@ -70,7 +74,14 @@ impl Control {
                 }
                 self.fleet.node(&session.node)?
             }
-            None => self.fleet.place(&request.selector)?,
+            None => match request.command.as_str() {
+                // It makes one that it does not name.
+                "originate" if legs.is_empty() => {
+                    let one = [SessionId::generate()];
+                    self.fleet.place(&request.selector, &one)?
+                }
+                _ => self.fleet.place(&request.selector, &legs)?,
+            },
         };
         let spec = JobSpec {
             id: request.id.unwrap_or_else(JobId::generate),
@@ -81,10 +92,6 @@ impl Control {
             labels: request.labels,
             timeout: request.timeout.unwrap_or(self.job_timeout),
             mark: None,
-        };
-        let legs = match spec.command.as_str() {
-            "originate" => legs_of(&spec.arguments),
-            _ => Vec::new(),
         };
         self.launch(&node, spec, &command, legs)
     }

@@ -180,7 +180,13 @@ impl Control {
         let placed = self.placed_elsewhere(&job, &legs);
         let node = match &placed {
             Some(node) => Arc::clone(node),
-            None => self.fleet.place(&request.selector)?,
+            None => {
+                let at_once = match request.strategy {
+                    LegStrategy::Forked => &legs[..],
+                    LegStrategy::Failover => legs.get(..1).unwrap_or_default(),
+                };
+                self.fleet.place(&request.selector, at_once)?
+            }
         };
         if let Target::Application { name, .. } = &request.target {
             self.check_application(&node, name, "application.name", deadline)

@@ -9,7 +9,6 @@ use super::{Control, accepted, api};
 use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, check_variable_name, uuid_setvar, uuid_unsetvar};
 use crate::esl::{Event, Outcome};
-use crate::fleet::Node;
 use crate::tracker::Session;
 
 /// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
@@ -31,10 +30,10 @@ impl Control {
         deadline: Deadline,
     ) -> Result<BTreeMap<String, String>, Failure> {
         let session = self.session(id)?;
-        let node = self.fleet.node(&session.node)?;
         if !session.is_live() {
-            return Ok(self.last_variables(&node, &session, deadline).await);
+            return Ok(self.last_variables(&session, deadline).await);
         }
+        let node = self.fleet.node(&session.node)?;
         // As JSON: in the plain form FreeSWITCH does not encode a percent sign before two digits,
         // so that `%41` could not be told from `A`.
         let command = ApiCommand::new("uuid_dump", &format!("{id} json"))
@@ -45,7 +44,7 @@ impl Control {
             Ok(other) => return Err(nonsense(&other.to_string()).session(id)),
             // It went down meanwhile, which its events tell in a moment.
             Err(failure) if failure.reason() == Reason::SessionEnded => {
-                return Ok(self.last_variables(&node, &session, deadline).await);
+                return Ok(self.last_variables(&session, deadline).await);
             }
             Err(failure) => return Err(failure),
         }
@@ -57,11 +56,10 @@ impl Control {
     /// Those of a session's last event, which comes a moment after the one that tells its end.
     async fn last_variables(
         &self,
-        node: &Node,
         session: &Session,
         deadline: Deadline,
     ) -> BTreeMap<String, String> {
-        let mut last = self.tracker.watch(node.id(), &session.id, |sight| {
+        let mut last = self.tracker.watch(&session.node, &session.id, |sight| {
             let session = sight.session;
             let is_last = session.final_event.is_some() || session.synthetic_end;
             is_last.then(|| session.final_event.as_ref().map(variables_of))

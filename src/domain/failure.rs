@@ -62,6 +62,10 @@ pub enum Reason {
     Internal,
     /// The job has not ended yet.
     JobRunning,
+    /// There is a node of this name already.
+    NodeExists,
+    /// Sessions or jobs live on the node.
+    NodeBusy,
 }
 
 /// A field of a request and what is wrong with it.

@@ -113,6 +113,8 @@ wire_enum! {
         Draining = "DRAINING",
         /// The link is lost; reconnecting.
         Down = "DOWN",
+        /// No longer one of the gateway's nodes.
+        Removed = "REMOVED",
     }
 }
 

@@ -23,6 +23,15 @@ pub struct EventFilter {
 // === impl EventFilter ===
 
 impl EventFilter {
+    /// Wants no event, but what is told of nodes.
+    pub fn of_nodes() -> Self {
+        Self {
+            // No event has such a name.
+            names: [String::new()].into(),
+            ..Self::default()
+        }
+    }
+
     /// Whether the event is wanted.
     pub fn wants(&self, record: &Record) -> bool {
         wants(&self.nodes, Some(record.node.as_str()))

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::NodeSpec;
 use super::figures::Figures;
+use super::placement::{Load, Recent};
 use super::pool::Pool;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{Command, Event, Link, LinkError, Reply};
@@ -47,6 +49,8 @@ pub struct Node {
     applications: Mutex<Option<Arc<HashSet<String>>>>,
     /// Whether it shall get no new work.
     is_drained: AtomicBool,
+    /// What has changed since its last heartbeat.
+    recent: Mutex<Recent>,
 }
 
 // === impl Node ===
@@ -70,6 +74,7 @@ impl Node {
             figures: Mutex::default(),
             applications: Mutex::default(),
             is_drained: AtomicBool::new(false),
+            recent: Mutex::default(),
         }
     }
 
@@ -112,7 +117,7 @@ impl Node {
     pub fn check_hears(&self) -> Result<(), Failure> {
         match self.status.borrow().state {
             NodeState::Syncing | NodeState::Ready | NodeState::Draining => Ok(()),
-            NodeState::Connecting | NodeState::Down => Err(self.unavailable()),
+            NodeState::Connecting | NodeState::Down | NodeState::Removed => Err(self.unavailable()),
         }
     }
 
@@ -209,8 +214,27 @@ impl Node {
         *lock(&self.applications) = None;
     }
 
-    pub(super) fn heartbeat(&self, event: &Event) {
+    /// Takes a heartbeat; `live` sessions are tracked at this moment.
+    pub(super) fn heartbeat(&self, event: &Event, live: usize) {
         lock(&self.figures).heartbeat(event);
+        lock(&self.recent).heartbeat(live);
+    }
+
+    /// A session has begun.
+    pub(super) fn session_began(&self) {
+        lock(&self.recent).began(Instant::now());
+    }
+
+    /// Legs are about to be made by this gateway.
+    pub(super) fn placed(&self, legs: &[SessionId]) {
+        lock(&self.recent).placed(legs, Instant::now());
+    }
+
+    /// How loaded it is now, by its last heartbeat and by what was seen and done since; `live`
+    /// sessions are tracked at this moment, and `is_known` says whether one has begun.
+    pub(super) fn load(&self, live: usize, is_known: impl Fn(&SessionId) -> bool) -> Load {
+        let figures = self.figures();
+        lock(&self.recent).load(&figures, live, Instant::now(), is_known)
     }
 
     pub(super) fn told_status(&self, status: &str) {

@@ -44,7 +44,11 @@ impl EventSink for NodeSink {
                 }
             }
             Some(b"MODULE_LOAD" | b"MODULE_UNLOAD") => self.node.forget_applications(),
-            Some(b"HEARTBEAT") => self.node.heartbeat(&event),
+            Some(b"HEARTBEAT") => {
+                let live = self.sinks.tracker.live_count(self.node.id());
+                self.node.heartbeat(&event, live);
+            }
+            Some(b"CHANNEL_CREATE") => self.node.session_began(),
             _ => {}
         }
         let tracker = &self.sinks.tracker;

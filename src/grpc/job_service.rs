@@ -1,5 +1,6 @@
 //! JobService.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -11,10 +12,11 @@ use super::filter::ListFilter;
 use super::identity::identify;
 use super::page::{Wanted, page_of_bytes};
 use super::status::respond;
+use super::watch::{Watched, Watching};
 use super::{Services, deadline};
 use crate::control::{Identity, JobRequest};
 use crate::domain::{Deadline, Failure, JobId};
-use crate::jobs::{Job, SharedJob};
+use crate::jobs::{Job, JobFeed, SharedJob, without_large_output};
 use crate::pb;
 use crate::pb::job_service_server::JobService;
 
@@ -22,6 +24,8 @@ use crate::pb::job_service_server::JobService;
 const FIELDS: &[&str] = &["state", "command", "node_id", "session_id", "label."];
 /// RunJob and StartJob ask for the same: one of them waits for the other's job.
 const JOB: &str = "Job";
+/// Most jobs that are told in one message, so that it stays far below the 4 MiB that clients take.
+const MAX_TOLD: usize = 64;
 /// Names ids that are derived from a client's `request_id`.
 const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x2b7c_90d4_1f3e_4a58_b6a1_7d90_c4e2_5f18);
 
@@ -183,6 +187,82 @@ impl JobService for Services {
         };
         respond(answer())
     }
+
+    type WatchJobsStream = Watching<pb::WatchJobsResponse>;
+
+    async fn watch_jobs(
+        &self,
+        request: Request<pb::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        let deadline = Self::stream_deadline(&request);
+        let request = request.into_inner();
+        let answer = || {
+            let filter = ListFilter::parse(&request.filter, FIELDS)?;
+            let (mut jobs, changes) = self.control.jobs.watch();
+            jobs.retain(|job| request.snapshot && is_wanted(&filter, job));
+            let feed = Feed {
+                services: self.clone(),
+                filter,
+                snapshot: Some(jobs.into()),
+                changes,
+            };
+            Ok(self.stream(feed, deadline))
+        };
+        respond(answer())
+    }
+}
+
+/// Watched jobs.
+struct Feed {
+    services: Services,
+    filter: ListFilter,
+    /// What is left of the snapshot.
+    snapshot: Option<VecDeque<SharedJob>>,
+    changes: JobFeed,
+}
+
+// === impl Feed ===
+
+impl Watched for Feed {
+    type Message = pb::WatchJobsResponse;
+
+    async fn next(&mut self) -> Result<Option<pb::WatchJobsResponse>, Failure> {
+        if let Some(snapshot) = &mut self.snapshot {
+            let part = snapshot.drain(..MAX_TOLD.min(snapshot.len()));
+            let jobs = part
+                .map(|job| to_job(&without_large_output(&job)))
+                .collect();
+            let is_last = snapshot.is_empty();
+            if is_last {
+                self.snapshot = None;
+            }
+            return Ok(Some(pb::WatchJobsResponse {
+                jobs,
+                snapshot: true,
+                snapshot_end: is_last,
+                cursor: self.services.cursor(),
+            }));
+        }
+        let first = loop {
+            let job = self.changes.next().await?;
+            if is_wanted(&self.filter, &job) {
+                break job;
+            }
+        };
+        let mut jobs = vec![to_job(&first)];
+        while jobs.len() < MAX_TOLD
+            && let Some(job) = self.changes.next_now()?
+        {
+            if is_wanted(&self.filter, &job) {
+                jobs.push(to_job(&job));
+            }
+        }
+        Ok(Some(pb::WatchJobsResponse {
+            jobs,
+            cursor: self.services.cursor(),
+            ..Default::default()
+        }))
+    }
 }
 
 impl Services {
@@ -222,6 +302,10 @@ impl Services {
         };
         self.once.run(identity, deadline, action).await
     }
+}
+
+fn is_wanted(filter: &ListFilter, job: &Job) -> bool {
+    filter.fits(|field| field_of(job, field))
 }
 
 fn field_of(job: &Job, field: &str) -> Option<String> {

@@ -2,10 +2,14 @@
 
 use tonic::{Request, Response, Status};
 
-use super::convert::{id, to_node};
+use super::convert::{id, labels, to_node};
+use super::identity::identify;
+use super::node_watch::NodeFeed;
 use super::page::{Wanted, page};
 use super::status::respond;
+use super::watch::Watching;
 use super::{Services, deadline};
+use crate::config::{NodeConfig, NodeParts, Problems};
 use crate::domain::{Failure, NodeId, Reason};
 use crate::esl::Command;
 use crate::esl::quote::ApiCommand;
@@ -111,7 +115,6 @@ impl NodeService for Services {
                 .bound(self.control.fleet.reconcile(&id))
                 .await
                 .ok_or_else(late)??;
-            let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
             Ok(pb::ReconcileNodeResponse {
                 node: Some(to_node(&*self.control.fleet.node(&id)?, &self.control)),
                 sessions_found: count(differences.found),
@@ -120,9 +123,69 @@ impl NodeService for Services {
         };
         respond(answer.await)
     }
+
+    type WatchNodesStream = Watching<pb::WatchNodesResponse>;
+
+    async fn watch_nodes(
+        &self,
+        request: Request<pb::WatchNodesRequest>,
+    ) -> Result<Response<Self::WatchNodesStream>, Status> {
+        let feed = NodeFeed::begin(self);
+        respond(feed.map(|feed| self.stream(feed, Self::stream_deadline(&request))))
+    }
+
+    async fn add_node(
+        &self,
+        request: Request<pb::AddNodeRequest>,
+    ) -> Result<Response<pb::AddNodeResponse>, Status> {
+        let (request, deadline) = self.open(request);
+        let identity = identify(&request, &request.request_id);
+        let answer = async {
+            let node = self.node_to_add(request)?;
+            let control = self.control.clone();
+            let action = async move { control.add_node(&node) };
+            let node = self.once.run(&identity, deadline, action).await?;
+            Ok(pb::AddNodeResponse {
+                node: Some(to_node(&node, &self.control)),
+            })
+        };
+        respond(answer.await)
+    }
+
+    async fn remove_node(
+        &self,
+        request: Request<pb::RemoveNodeRequest>,
+    ) -> Result<Response<pb::RemoveNodeResponse>, Status> {
+        let (request, deadline) = self.open(request);
+        let identity = identify(&request, &request.request_id);
+        let answer = async {
+            let id: NodeId = id(&request.node_id, "node_id")?;
+            let is_forced = request.force;
+            let fleet = self.control.fleet.clone();
+            let action = async move { fleet.remove(&id, is_forced).await };
+            let removed = self.once.run(&identity, deadline, action).await?;
+            Ok(pb::RemoveNodeResponse {
+                sessions_ended: count(removed.sessions),
+                jobs_lost: count(removed.jobs),
+            })
+        };
+        respond(answer.await)
+    }
 }
 
 impl Services {
+    fn node_to_add(&self, request: pb::AddNodeRequest) -> Result<NodeConfig, Failure> {
+        let parts = NodeParts {
+            id: request.node_id,
+            address: request.address,
+            user: request.user,
+            password: request.password.into(),
+            labels: (*labels(request.labels)?).clone(),
+            command_links: request.command_links as usize,
+        };
+        NodeConfig::checked(parts, self.control.links.command_links).map_err(refused)
+    }
+
     fn set_drained(&self, node_id: &str, is_drained: bool) -> Result<pb::Node, Failure> {
         let id: NodeId = id(node_id, "node_id")?;
         let node = self.control.fleet.set_drained(&id, is_drained)?;
@@ -139,4 +202,33 @@ fn api_command(command: &str, arguments: &str) -> Result<ApiCommand, Failure> {
         };
         Failure::invalid(field, error.to_string())
     })
+}
+
+/// What is wrong with a node that is to be added.
+fn refused(problems: Problems) -> Failure {
+    let violations = problems.0.into_iter().map(|problem| {
+        let field = match &*problem.key {
+            "id" => "node_id".to_owned(),
+            other => other.to_owned(),
+        };
+        let value = problem
+            .value
+            .map(|value| format!("{value} "))
+            .unwrap_or_default();
+        (
+            field,
+            format!("{value}{}; {}", problem.reason, problem.remedy),
+        )
+    });
+    let all = violations.fold(None, |all: Option<Failure>, (field, description)| {
+        Some(match all {
+            None => Failure::invalid(field, description),
+            Some(all) => all.and_invalid(field, description),
+        })
+    });
+    all.unwrap_or_else(|| Failure::invalid("node_id", "makes no node"))
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

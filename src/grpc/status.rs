@@ -72,6 +72,8 @@ fn code_and_name(reason: Reason) -> (Code, &'static str) {
         Reason::ProtocolError => (Code::Internal, "PROTOCOL_ERROR"),
         Reason::Internal => (Code::Internal, "INTERNAL"),
         Reason::JobRunning => (Code::FailedPrecondition, "JOB_RUNNING"),
+        Reason::NodeExists => (Code::AlreadyExists, "NODE_EXISTS"),
+        Reason::NodeBusy => (Code::FailedPrecondition, "NODE_BUSY"),
     }
 }
 
@@ -82,7 +84,7 @@ mod tests {
 
     /// One of each; the exhaustive match above does not compile when one is missing there, and the
     /// count below fails when one is missing here.
-    const ALL: [Reason; 26] = [
+    const ALL: [Reason; 28] = [
         Reason::InvalidArgument,
         Reason::UnknownApplication,
         Reason::SessionNotFound,
@@ -109,6 +111,8 @@ mod tests {
         Reason::ProtocolError,
         Reason::Internal,
         Reason::JobRunning,
+        Reason::NodeExists,
+        Reason::NodeBusy,
     ];
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::feed::{JobFeed, JobFeeds};
 use super::twins::{Heard, Twins};
 use super::{End, Job, JobSpec, JobState, SharedJob, judge};
 use crate::domain::{Failure, JobId, NodeId, Reason};
@@ -44,6 +45,7 @@ struct Table {
     finished: VecDeque<(Instant, JobId)>,
     /// Of the finished ones.
     output_bytes: usize,
+    feeds: JobFeeds,
 }
 
 #[derive(Debug)]
@@ -116,6 +118,7 @@ impl Jobs {
             job: watch::Sender::new(Arc::new(Job::new(spec))),
             cancel: cancel.clone(),
         };
+        table.feeds.tell(&entry.job.borrow());
         table.jobs.insert(id, entry);
         Ok(cancel)
     }
@@ -211,25 +214,38 @@ impl Jobs {
                 .with("state", job.state.name()));
         }
         let mut table = self.lock();
-        table.jobs.remove(id.as_str());
+        if table.jobs.remove(id.as_str()).is_some() {
+            table.output_bytes -= job.output_bytes();
+        }
         table.finished.retain(|(_, finished)| finished != id);
         Ok(())
     }
 
     /// FreeSWITCH restarted: nobody can tell any more what became of the jobs that it ran.
     pub fn node_restarted(&self, node: &NodeId) {
+        let is_lost = |job: &Job| job.state == JobState::Running;
+        self.lose(node, is_lost, "FreeSWITCH restarted before the job ended");
+    }
+
+    /// The node was removed: nobody asks it any more.
+    pub fn node_removed(&self, node: &NodeId) {
+        let is_lost = |job: &Job| !job.state.is_end();
+        self.lose(node, is_lost, "the node was removed before the job ended");
+    }
+
+    fn lose(&self, node: &NodeId, is_lost: impl Fn(&Job) -> bool, why: &'static str) {
         let mut table = self.lock();
         let mut lost: Vec<JobId> = table
             .jobs
             .values()
             .map(|entry| entry.job.borrow())
-            .filter(|job| job.spec.node == *node && job.state == JobState::Running)
+            .filter(|job| job.spec.node == *node && is_lost(job))
             .map(|job| job.id().clone())
             .collect();
         // Ids sort by the jobs' start.
         lost.sort();
         for id in lost {
-            table.finish(&id, End::Lost("FreeSWITCH restarted before the job ended"));
+            table.finish(&id, End::Lost(why));
         }
         table.trim(self.config.max_finished);
     }
@@ -266,14 +282,15 @@ impl Jobs {
 
     /// All jobs, newest first.
     pub fn list(&self) -> Vec<SharedJob> {
-        let mut jobs: Vec<_> = self
-            .lock()
-            .jobs
-            .values()
-            .map(|entry| Arc::clone(&entry.job.borrow()))
-            .collect();
-        jobs.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id().cmp(a.id())));
-        jobs
+        newest_first(self.lock().all())
+    }
+
+    /// All jobs, newest first, and from then on each change of one, in order.
+    pub fn watch(&self) -> (Vec<SharedJob>, JobFeed) {
+        let table = self.lock();
+        let (all, feed) = (table.all(), table.feeds.subscribe());
+        drop(table);
+        (newest_first(all), feed)
     }
 
     /// Number of unfinished jobs on a node.
@@ -310,13 +327,23 @@ impl Jobs {
 // === impl Table ===
 
 impl Table {
+    fn all(&self) -> Vec<SharedJob> {
+        let jobs = self.jobs.values().map(|entry| entry.job.borrow());
+        jobs.map(|job| Arc::clone(&job)).collect()
+    }
+
     fn running(&self) -> usize {
         self.jobs.len() - self.finished.len()
     }
 
     fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
-        if let Some(entry) = self.jobs.get(id.as_str()) {
-            entry.job.send_modify(|job| change(Arc::make_mut(job)));
+        let Some(entry) = self.jobs.get(id.as_str()) else {
+            return;
+        };
+        let before = entry.job.borrow().state;
+        entry.job.send_modify(|job| change(Arc::make_mut(job)));
+        if entry.job.borrow().state != before {
+            self.feeds.tell(&entry.job.borrow());
         }
     }
 
@@ -333,6 +360,7 @@ impl Table {
         });
         if first {
             self.output_bytes += entry.job.borrow().output_bytes();
+            self.feeds.tell(&entry.job.borrow());
             self.finished.push_back((Instant::now(), id.clone()));
         }
         first
@@ -369,6 +397,11 @@ impl Table {
             self.output_bytes -= entry.job.borrow().output_bytes();
         }
     }
+}
+
+fn newest_first(mut jobs: Vec<SharedJob>) -> Vec<SharedJob> {
+    jobs.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| b.id().cmp(a.id())));
+    jobs
 }
 
 fn unknown(id: &JobId) -> Failure {
@@ -474,5 +507,10 @@ mod tests {
         }
         assert_eq!(jobs.list().len(), 8);
         assert!(jobs.get(&spec("11").id).is_ok());
+        // What is deleted does not count any more.
+        for at in 4..12 {
+            jobs.delete(&spec(&at.to_string()).id).unwrap();
+        }
+        assert_eq!(jobs.lock().output_bytes, 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{IdError, NodeId, check_wire_text};
 impl Check<'_> {
     /// The node written at `key`. `links` and `fallback` are for a node that names none itself;
     /// there is no fallback where the environment's password is broken, which has been reported.
-    pub(super) fn node(
+    pub(in crate::config) fn node(
         &mut self,
         key: &str,
         entry: NodeEntry,

@@ -19,7 +19,7 @@ pub(in crate::grpc) fn to_node(node: &Node, control: &Control) -> pb::Node {
         version: status.version,
         core_uuid: status.core_uuid,
         labels: to_labels(node.labels()),
-        tracked_sessions: count(control.tracker.live_on(node.id()).len()),
+        tracked_sessions: count(control.tracker.live_count(node.id())),
         sessions: figures.sessions,
         max_sessions: figures.max_sessions,
         sessions_per_second: figures.sessions_per_second,
@@ -42,6 +42,7 @@ pub(in crate::grpc) fn to_node_state(state: NodeState) -> pb::NodeState {
         NodeState::Ready => pb::NodeState::Ready,
         NodeState::Draining => pb::NodeState::Draining,
         NodeState::Down => pb::NodeState::Down,
+        NodeState::Removed => pb::NodeState::Removed,
     }
 }
 
