@@ -21,6 +21,8 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(test, fuzzing))]
+pub use filter::try_text;
 pub use health::Health;
 pub use server::{GrpcConfig, Server};
 

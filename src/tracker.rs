@@ -237,6 +237,12 @@ impl Tracker {
         }
     }
 
+    /// Takes over the variables of an answer to `uuid_dump`, unless the session has told newer ones
+    /// itself.
+    pub fn learn_variables(&self, id: &SessionId, dump: &Event) {
+        self.update(id, |session| session.learn_variables(dump));
+    }
+
     /// Two sessions were found not to be bridged any more by asking.
     pub fn adopt_unbridge(&self, a: &SessionId, b: &SessionId) {
         for (id, peer) in [(a, b), (b, a)] {

@@ -198,6 +198,7 @@ async fn pages_of_calls_are_the_whole_list() {
             let request = pb::ListCallsRequest {
                 page_size: 2,
                 page_token: token,
+                ..Default::default()
             };
             let page = within(gateway.calls().list_calls(request))
                 .await
@@ -218,6 +219,7 @@ async fn pages_of_calls_are_the_whole_list() {
         let request = pb::ListCallsRequest {
             page_size: 1,
             page_token: "nonsense".to_owned(),
+            ..Default::default()
         };
         let status = within(gateway.calls().list_calls(request))
             .await

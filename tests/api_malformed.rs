@@ -265,6 +265,7 @@ async fn every_rpc_refuses_what_is_no_id_by_the_name_of_its_field() {
         calls.list_calls(pb::ListCallsRequest {
             page_size: 1,
             page_token: "x".to_owned(),
+            ..Default::default()
         })
     );
     refused!(
@@ -272,6 +273,7 @@ async fn every_rpc_refuses_what_is_no_id_by_the_name_of_its_field() {
         nodes.list_nodes(pb::ListNodesRequest {
             page_size: -1,
             page_token: String::new(),
+            ..Default::default()
         })
     );
     refused!(

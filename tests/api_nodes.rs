@@ -72,6 +72,7 @@ async fn nodes_are_listed_by_name_and_page() {
         let request = pb::ListNodesRequest {
             page_size: 2,
             page_token,
+            ..Default::default()
         };
         let page = within(gateway.nodes().list_nodes(request))
             .await

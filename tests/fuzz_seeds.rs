@@ -1,4 +1,4 @@
-//! Seeds for the fuzz targets, made from the recordings (see fuzz/README.md).
+//! Seeds for the fuzz targets, most of them made from the recordings (see fuzz/README.md).
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,6 +7,16 @@ use bytes::BytesMut;
 use switchgate::esl::{ContentType, Decoder, Limits};
 
 use crate::recordings;
+
+/// Filters of lists: what clients write, and what is refused.
+const FILTERS: [&str; 6] = [
+    "node_id = \"a\" AND answered = true AND (label.team = \"blue\" OR variable.queue:*)",
+    "-live = true state != DESTROY OR NOT (call_state:ACTIVE)",
+    "times.created >= 2026-11-24T08:30:00.5+01:00 label:'two words'",
+    "label.\"a \\\" b\" = 'it\\'s \\\\ \\n' AND direction = DIRECTION_INBOUND",
+    "((state = EXECUTE)",
+    "session_id = sip:1000 parked = maybe",
+];
 
 /// Larger seeds slow the fuzzer down and show it nothing new.
 const MAX_SEED: usize = 16 * 1024;
@@ -20,6 +30,9 @@ fn fuzz_seeds() {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), bytes).unwrap();
     };
+    for (at, filter) in FILTERS.iter().enumerate() {
+        write("filter", &at.to_string(), filter.as_bytes());
+    }
     let mut shapes = BTreeSet::new();
     for recording in recordings::all() {
         let stream = recording.stream();

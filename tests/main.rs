@@ -24,6 +24,7 @@ mod fake_node;
 mod faults;
 mod fuzz_seeds;
 mod gateway;
+mod lists;
 mod live_quoting;
 mod originate_stream;
 mod peer;

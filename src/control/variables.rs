@@ -34,11 +34,7 @@ impl Control {
             return Ok(self.last_variables(&session, deadline).await);
         }
         let node = self.fleet.node(&session.node)?;
-        // As JSON: in the plain form FreeSWITCH does not encode a percent sign before two digits,
-        // so that `%41` could not be told from `A`.
-        let command = ApiCommand::new("uuid_dump", &format!("{id} json"))
-            .map_err(|error| Failure::invalid("session_id", error.to_string()))?;
-        let reply = node.send(api(&command), Some(id), deadline).await?;
+        let reply = node.send(api(&dump(id)?), Some(id), deadline).await?;
         match accepted(&reply, "uuid_dump", &session) {
             Ok(Outcome::Data(_)) => {}
             Ok(other) => return Err(nonsense(&other.to_string()).session(id)),
@@ -147,7 +143,8 @@ impl Control {
         .await
     }
 
-    /// The commands go out together, in order, over the session's link.
+    /// The commands go out together, in order, over the session's link; behind them the question
+    /// what the variables are then, since no event tells of `uuid_setvar`.
     async fn change_variables(
         &self,
         id: &SessionId,
@@ -158,11 +155,29 @@ impl Control {
         let replies = commands
             .iter()
             .map(|command| node.send(api(command), Some(id), deadline));
-        for reply in try_join_all(replies).await? {
+        let asked = dump(id)?;
+        let (replies, told) = tokio::join!(
+            try_join_all(replies),
+            node.send(api(&asked), Some(id), deadline)
+        );
+        // Without an answer the variables are known when the next event tells them.
+        if let Ok(told) = told
+            && let Ok(told) = Event::parse_json(&told.answer())
+        {
+            self.tracker.learn_variables(id, &told);
+        }
+        for reply in replies? {
             accepted(&reply, "uuid_setvar", &session)?;
         }
         Ok(())
     }
+}
+
+/// As JSON: in the plain form FreeSWITCH does not encode a percent sign before two digits, so that
+/// `%41` could not be told from `A`.
+fn dump(id: &SessionId) -> Result<ApiCommand, Failure> {
+    ApiCommand::new("uuid_dump", &format!("{id} json"))
+        .map_err(|error| Failure::invalid("session_id", error.to_string()))
 }
 
 fn variables_of(event: &Event) -> BTreeMap<String, String> {

@@ -91,6 +91,15 @@ impl Headers {
         self.decoded(name).map(to_text)
     }
 
+    /// The decoded value as text of the first header whose name is wanted.
+    pub fn text_where(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Option<Cow<'_, str>> {
+        let line = self
+            .lines
+            .iter()
+            .find(|line| is_wanted(self.name_of(line)))?;
+        Some(to_text(decode(self.value_of(line))))
+    }
+
     /// All headers in the order of the wire: name, and value as on the wire.
     pub fn iter_raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines

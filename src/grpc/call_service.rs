@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, id, to_call, to_session};
+use super::filter::ListFilter;
 use super::identity::identify;
 use super::page::{Wanted, page};
 use super::status::respond;
@@ -39,16 +40,19 @@ impl CallService for Services {
         let request = request.into_inner();
         let cursor = self.cursor();
         let answer = || {
+            let filter = ListFilter::of::<Call>(&request.filter)?;
+            let mut calls = self.control.tracker.calls();
+            calls.retain(|call| filter.fits(call));
             let wanted = Wanted {
                 size: request.page_size,
                 token: &request.page_token,
-                filter: "",
+                filter: &request.filter,
             };
             let key = |call: &Call| {
                 let (created, id) = call.order();
                 format!("{created:016x}{id}")
             };
-            let page = page(self.control.tracker.calls(), wanted, false, key)?;
+            let page = page(calls, wanted, false, key)?;
             Ok(pb::ListCallsResponse {
                 calls: page.items.iter().map(to_call).collect(),
                 next_page_token: page.next_token,

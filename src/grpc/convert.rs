@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(super) use event::{HeaderChoice, to_event};
-pub(super) use job::to_job;
+pub(super) use job::{to_job, to_job_state};
 pub(super) use node::{to_node, to_node_state};
 pub(super) use session::{to_call, to_call_state, to_direction, to_session, to_session_state};
 

@@ -20,8 +20,6 @@ use crate::jobs::{Job, JobFeed, SharedJob, without_large_output};
 use crate::pb;
 use crate::pb::job_service_server::JobService;
 
-/// Fields that filters of ListJobs know.
-const FIELDS: &[&str] = &["state", "command", "node_id", "session_id", "label."];
 /// RunJob and StartJob ask for the same: one of them waits for the other's job.
 const JOB: &str = "Job";
 /// Most jobs that are told in one message, so that it stays far below the 4 MiB that clients take.
@@ -104,9 +102,9 @@ impl JobService for Services {
         let request = request.into_inner();
         let cursor = self.cursor();
         let answer = || {
-            let filter = ListFilter::parse(&request.filter, FIELDS)?;
+            let filter = ListFilter::of::<Job>(&request.filter)?;
             let mut jobs = self.control.jobs.list();
-            jobs.retain(|job| filter.fits(|field| field_of(job, field)));
+            jobs.retain(|job| filter.fits(&**job));
             let wanted = Wanted {
                 size: request.page_size,
                 token: &request.page_token,
@@ -197,9 +195,9 @@ impl JobService for Services {
         let deadline = Self::stream_deadline(&request);
         let request = request.into_inner();
         let answer = || {
-            let filter = ListFilter::parse(&request.filter, FIELDS)?;
+            let filter = ListFilter::of::<Job>(&request.filter)?;
             let (mut jobs, changes) = self.control.jobs.watch();
-            jobs.retain(|job| request.snapshot && is_wanted(&filter, job));
+            jobs.retain(|job| request.snapshot && filter.fits(&**job));
             let feed = Feed {
                 services: self.clone(),
                 filter,
@@ -245,7 +243,7 @@ impl Watched for Feed {
         }
         let first = loop {
             let job = self.changes.next().await?;
-            if is_wanted(&self.filter, &job) {
+            if self.filter.fits(&*job) {
                 break job;
             }
         };
@@ -253,7 +251,7 @@ impl Watched for Feed {
         while jobs.len() < MAX_TOLD
             && let Some(job) = self.changes.next_now()?
         {
-            if is_wanted(&self.filter, &job) {
+            if self.filter.fits(&*job) {
                 jobs.push(to_job(&job));
             }
         }
@@ -302,18 +300,4 @@ impl Services {
         };
         self.once.run(identity, deadline, action).await
     }
-}
-
-fn is_wanted(filter: &ListFilter, job: &Job) -> bool {
-    filter.fits(|field| field_of(job, field))
-}
-
-fn field_of(job: &Job, field: &str) -> Option<String> {
-    Some(match field {
-        "state" => format!("JOB_STATE_{}", job.state.name()),
-        "command" => job.spec.command.clone(),
-        "node_id" => job.spec.node.to_string(),
-        "session_id" => job.spec.session.as_ref()?.to_string(),
-        label => job.spec.labels.get(label.strip_prefix("label.")?)?.clone(),
-    })
 }

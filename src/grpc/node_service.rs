@@ -3,6 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::convert::{id, labels, to_node};
+use super::filter::ListFilter;
 use super::identity::identify;
 use super::node_watch::NodeFeed;
 use super::page::{Wanted, page};
@@ -13,6 +14,7 @@ use crate::config::{NodeConfig, NodeParts, Problems};
 use crate::domain::{Failure, NodeId, Reason};
 use crate::esl::Command;
 use crate::esl::quote::ApiCommand;
+use crate::fleet::Node;
 use crate::pb;
 use crate::pb::node_service_server::NodeService;
 
@@ -25,12 +27,14 @@ impl NodeService for Services {
         let request = request.into_inner();
         let cursor = self.cursor();
         let answer = || {
+            let filter = ListFilter::of::<Node>(&request.filter)?;
+            let nodes = self.control.fleet.nodes();
+            let nodes = nodes.filter(|node| filter.fits(&***node)).collect();
             let wanted = Wanted {
                 size: request.page_size,
                 token: &request.page_token,
-                filter: "",
+                filter: &request.filter,
             };
-            let nodes = self.control.fleet.nodes().collect();
             let page = page(nodes, wanted, false, |node| node.id().to_string())?;
             Ok(pb::ListNodesResponse {
                 nodes: page

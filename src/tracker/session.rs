@@ -14,6 +14,12 @@ use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
 use crate::esl::Event;
 
+/// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
+/// `switch_channel.c`, which also says which events have variables).
+const VARIABLE_PREFIX: &[u8] = b"variable_";
+/// A variable that every channel has: an event with it has all others too.
+const ID_VARIABLE: &[u8] = b"variable_uuid";
+
 /// One party of a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Party {
@@ -101,6 +107,9 @@ pub struct Session {
     pub synthetic_end: bool,
     /// The event with its final variables, once it has come.
     pub final_event: Option<Event>,
+    /// The newest event with all of its variables. It shares its bytes with the journal while that
+    /// holds it, and is some 5 KiB of the session's own after that.
+    pub(super) variables: Option<Event>,
     /// FreeSWITCH's time stamp of the event taken in last.
     pub(super) last_event: Option<u64>,
     /// When it ended, by our clock.
@@ -159,6 +168,7 @@ impl Session {
             labels: Labels::default(),
             synthetic_end: false,
             final_event: None,
+            variables: None,
             last_event: None,
             ended_at: None,
             claim: Claim::default(),
@@ -208,6 +218,24 @@ impl Session {
         self.state == ChannelState::Hibernate && self.peer.is_some()
     }
 
+    /// A channel variable as events told it last. FreeSWITCH finds variables without regard to case.
+    pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
+        let headers = self.variables.as_ref()?.headers();
+        headers.text_where(|header| {
+            header
+                .strip_prefix(VARIABLE_PREFIX)
+                .is_some_and(|known| known.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    }
+
+    /// Keeps the variables of an event, or of an answer to `uuid_dump`, unless newer ones are known.
+    pub(super) fn learn_variables(&mut self, event: &Event) {
+        let told_at = |event: &Event| event.number("Event-Date-Timestamp");
+        if self.variables.as_ref().and_then(told_at) <= told_at(event) {
+            self.variables = Some(event.clone());
+        }
+    }
+
     /// How long it has lived, or lived until it was hung up.
     pub fn uptime(&self) -> Duration {
         let Some(created) = self.times.created else {
@@ -232,7 +260,9 @@ impl Session {
         let mut application = None;
         let mut application_data = None;
         let mut sip_code = None;
+        let mut has_variables = false;
         for (header, value) in event.headers().iter_raw() {
+            has_variables |= header == ID_VARIABLE;
             match header {
                 b"Event-Name" => name = value,
                 b"Channel-State" => self.advance(wire_state(value)),
@@ -304,6 +334,9 @@ impl Session {
             heard.originator = other_leg;
         }
         self.last_event = heard.at.or(self.last_event);
+        if has_variables {
+            self.learn_variables(event);
+        }
         // What a channel says of its call when it ends is about the channel alone: FreeSWITCH has
         // parted it from its partner by then.
         let is_ending = !self.is_live() || self.state.is_down() || name == b"CHANNEL_HANGUP";

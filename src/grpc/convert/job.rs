@@ -33,7 +33,7 @@ pub(in crate::grpc) fn to_job(job: &Job) -> pb::Job {
     }
 }
 
-fn to_job_state(state: JobState) -> pb::JobState {
+pub(in crate::grpc) fn to_job_state(state: JobState) -> pb::JobState {
     match state {
         JobState::Pending => pb::JobState::Pending,
         JobState::Running => pb::JobState::Running,

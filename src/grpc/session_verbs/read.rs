@@ -3,24 +3,13 @@
 use std::sync::Arc;
 
 use super::super::Services;
-use super::super::convert::{to_call_state, to_direction, to_session, to_session_state};
+use super::super::convert::to_session;
 use super::super::filter::ListFilter;
 use super::super::page::{Wanted, page};
 use super::session_id;
 use crate::domain::{Deadline, Failure};
 use crate::pb;
 use crate::tracker::Session;
-
-/// Fields that filters of ListSessions know.
-pub(super) const FIELDS: &[&str] = &[
-    "state",
-    "call_state",
-    "node_id",
-    "direction",
-    "call_id",
-    "answered",
-    "label.",
-];
 
 // === impl Services ===
 
@@ -57,9 +46,9 @@ impl Services {
         request: &pb::ListSessionsRequest,
     ) -> Result<pb::ListSessionsResponse, Failure> {
         let cursor = self.cursor();
-        let filter = ListFilter::parse(&request.filter, FIELDS)?;
+        let filter = ListFilter::of::<Session>(&request.filter)?;
         let mut sessions = self.control.tracker.sessions();
-        sessions.retain(|session| filter.fits(|field| field_of(session, field)));
+        sessions.retain(|session| filter.fits(&**session));
         let wanted = Wanted {
             size: request.page_size,
             token: &request.page_token,
@@ -81,20 +70,4 @@ impl Services {
             cursor,
         })
     }
-}
-
-pub(super) fn field_of(session: &Session, field: &str) -> Option<String> {
-    Some(match field {
-        "state" => to_session_state(session.state).as_str_name().to_owned(),
-        "call_state" => to_call_state(session.call_state).as_str_name().to_owned(),
-        "node_id" => session.node.to_string(),
-        "direction" => session
-            .direction
-            .map(to_direction)?
-            .as_str_name()
-            .to_owned(),
-        "call_id" => session.call.to_string(),
-        "answered" => session.answered.to_string(),
-        label => session.labels.get(label.strip_prefix("label.")?)?.clone(),
-    })
 }

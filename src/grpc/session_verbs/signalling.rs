@@ -8,11 +8,11 @@ use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{cause, optional_duration, to_session};
 use super::super::filter::ListFilter;
-use super::read::{FIELDS, field_of};
 use super::{delay, identify, session_id};
 use crate::control::{Collect, Extension, Legs};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::pb;
+use crate::tracker::Session;
 
 /// How long to wait for the first digit where the client does not say.
 const DIGITS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ impl Services {
         deadline: Deadline,
     ) -> Result<pb::HangupManyResponse, Failure> {
         let identity = identify(&request, &request.request_id);
-        let filter = ListFilter::parse(&request.filter, FIELDS)?;
+        let filter = ListFilter::of::<Session>(&request.filter)?;
         if request.filter.trim().is_empty() {
             return Err(Failure::invalid(
                 "filter",
@@ -104,9 +104,7 @@ impl Services {
         let control = self.control.clone();
         let action = async move {
             let mut sessions = control.tracker.sessions();
-            sessions.retain(|session| {
-                session.is_live() && filter.fits(|field| field_of(session, field))
-            });
+            sessions.retain(|session| session.is_live() && filter.fits(&**session));
             let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
             let ends = join_all(ids.iter().map(|id| control.hangup(id, cause, deadline))).await;
             // One that ended by itself meanwhile is down too.
