@@ -12,7 +12,7 @@ use crate::config::{Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
 use crate::esl::{Command, ConnectionConfig, Dialer, Limits, Liveness, TcpDialer};
-use crate::events::{Journal, JournalConfig};
+use crate::events::{HistoryConfig, Journal, JournalConfig};
 use crate::fleet::{Fleet, LinkRecipe, Sinks};
 use crate::grpc::{Deadlines, GrpcConfig, Health, Server, Services};
 use crate::jobs::{Jobs, JobsConfig};
@@ -91,11 +91,19 @@ impl App {
             max_bytes: config.events.journal_bytes.bytes(),
             max_age: config.events.journal_age,
         };
+        let history_config = HistoryConfig {
+            max_events: config.sessions.history_events,
+            max_bytes: config.sessions.history_bytes.bytes(),
+        };
         let sinks = Sinks {
             tracker: Tracker::start(tracker_config, &back),
             jobs: Jobs::start(jobs_config, &back),
-            journal: Arc::new(Journal::new(journal_config)),
+            journal: Arc::new(Journal::with_history(journal_config, history_config)),
         };
+        let journal = Arc::clone(&sinks.journal);
+        sinks
+            .tracker
+            .on_forget(move |session| journal.forget_session(session));
         let links = Arc::new(link_recipe(&config.esl, dialer));
         let nodes = config.nodes.iter();
         let specs = nodes.map(|node| node_spec(&links, node)).collect();

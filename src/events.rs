@@ -2,11 +2,13 @@
 
 mod cursor;
 mod filter;
+mod history;
 mod journal;
 mod subscription;
 
 pub use cursor::{Cursor, CursorError};
 pub use filter::EventFilter;
+pub use history::{HistoryConfig, SessionHistory};
 pub use journal::{Entry, Gap, GapReason, Journal, JournalConfig, Record};
 pub use subscription::{Item, SlowPolicy, Start, Subscription};
 

@@ -7,6 +7,7 @@
 mod call;
 mod calls;
 mod claim;
+mod forget;
 mod index;
 mod live;
 mod session;
@@ -30,6 +31,7 @@ use crate::esl::Event;
 use crate::shutdown::Drain;
 use calls::Calls;
 use claim::FREESWITCH_CALL_VARIABLE;
+use forget::OnForget;
 use live::LiveCounts;
 use session::{Effect, Outcome};
 use watch::Shard;
@@ -59,6 +61,7 @@ pub struct Tracker {
     shards: Box<[Mutex<Shard>]>,
     calls: Calls,
     live: LiveCounts,
+    on_forget: OnForget,
 }
 
 /// The variable that groups sessions to calls.
@@ -123,12 +126,18 @@ impl Tracker {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             calls: Calls::default(),
             live: LiveCounts::default(),
+            on_forget: OnForget::default(),
         }
     }
 
     /// Name of the variable that groups sessions to calls.
     pub fn call_variable(&self) -> &str {
         &self.config.call_variable
+    }
+
+    /// Has `forget` told of each session that can no longer be read; only the first caller's is.
+    pub fn on_forget(&self, forget: impl Fn(&SessionId) + Send + Sync + 'static) {
+        self.on_forget.set(forget);
     }
 
     /// Takes an event about a session of `node` and tells those who watch. `None` when it is about
@@ -426,6 +435,7 @@ impl Tracker {
             let mut shard = lock(shard);
             for session in shard.sweep(now, self.config.retention) {
                 self.forget_member(&session);
+                self.on_forget.tell(&session.id);
             }
         }
     }

@@ -415,7 +415,7 @@ async fn a_bad_filter_size_or_token_is_refused() {
         "state = ",
         "state ~ x",
         "state = a OR state = b",
-        "answered = true answered = true",
+        "answered = true answered",
         "node_id = \"a",
         "label. = x",
     ] {

@@ -33,6 +33,7 @@ mod peers_inputs_tracking;
 mod recordings;
 mod seeds;
 mod session_events;
+mod session_history;
 mod sim_behaviour;
 mod sim_conformance;
 mod sim_faults;

@@ -181,6 +181,7 @@ impl<'a> Check<'a> {
                 config.grpc.max_concurrent_streams as usize,
             ),
             ("esl.max_pending", config.esl.max_pending),
+            ("sessions.history_events", config.sessions.history_events),
             ("jobs.max_finished", config.jobs.max_finished),
         ];
         for (key, count) in positive {
@@ -221,6 +222,12 @@ impl<'a> Check<'a> {
                 config.esl.max_header_bytes,
                 kib(16),
                 most,
+            ),
+            (
+                "sessions.history_bytes",
+                config.sessions.history_bytes,
+                kib(1024),
+                Size::from_bytes(usize::MAX),
             ),
             (
                 "events.journal_bytes",

@@ -110,6 +110,14 @@ pub struct SessionsConfig {
     /// How long a session can be read after its end. Default 1m.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub retention: Duration,
+    /// Most events of one session that are kept, for as long as it can be read; the oldest go
+    /// first. Default 200: a call with two legs, bridged, makes 60 to 120.
+    #[serde(deserialize_with = "read")]
+    pub history_events: usize,
+    /// Memory for the events of all sessions, in bytes; the oldest go first. Events that the
+    /// journal has too are not held twice. Default 128MiB.
+    #[serde(deserialize_with = "read")]
+    pub history_bytes: Size,
 }
 
 /// Background jobs.
@@ -227,6 +235,8 @@ impl Default for SessionsConfig {
         Self {
             call_variable: "call_uuid".to_owned(),
             retention: Duration::from_secs(60),
+            history_events: 200,
+            history_bytes: Size::from_mib(128),
         }
     }
 }

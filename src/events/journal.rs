@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
+use super::history::{History, HistoryConfig, SessionHistory};
 use crate::domain::{CallId, JobId, NodeId, NodeState, SessionId};
 use crate::esl::Event;
 
@@ -84,6 +85,8 @@ pub struct Journal {
     config: JournalConfig,
     epoch: u64,
     ring: Mutex<Ring>,
+    /// The same events by session, which stay longer.
+    history: History,
     /// Position behind the newest entry, for readers that wait.
     end: watch::Sender<u64>,
 }
@@ -140,22 +143,31 @@ impl Default for JournalConfig {
 impl Journal {
     /// An empty journal of a new epoch.
     pub fn new(config: JournalConfig) -> Self {
+        Self::with_history(config, HistoryConfig::default())
+    }
+
+    /// As [`Journal::new`], with other bounds for what is remembered of sessions.
+    pub fn with_history(config: JournalConfig, history: HistoryConfig) -> Self {
         Self {
             config,
             epoch: rand::random(),
             ring: Mutex::default(),
+            history: History::new(history),
             end: watch::Sender::new(0),
         }
     }
 
     /// Appends an entry.
     pub fn append(&self, entry: Entry) {
+        let entry = Arc::new(entry);
         let end = {
             let mut ring = self.lock();
-            ring.push(entry);
+            ring.push(Arc::clone(&entry));
             ring.trim(self.config);
             ring.end()
         };
+        // Before the end moves: whoever waits for it finds the event here too.
+        self.history.push(end, &entry);
         // Two nodes append at a time and may come here in the other order; the end never goes back.
         self.end.send_modify(|known| *known = end.max(*known));
     }
@@ -171,16 +183,19 @@ impl Journal {
         self.cursor_at(self.lock().dropped)
     }
 
-    /// The events of a session that are still held, oldest first.
-    pub fn of_session(&self, session: &SessionId) -> Vec<(Cursor, Arc<Entry>)> {
-        let ring = self.lock();
-        let is_about = |entry: &Entry| matches!(entry, Entry::Event(record) if record.session.as_ref() == Some(session));
-        let positions = ring.dropped + 1..;
-        positions
-            .zip(&ring.slots)
-            .filter(|(_, slot)| is_about(&slot.entry))
-            .map(|(position, slot)| (self.cursor_at(position), Arc::clone(&slot.entry)))
-            .collect()
+    /// The events of a session, for as long as it can be read.
+    pub fn of_session(&self, session: &SessionId) -> SessionHistory {
+        self.history.of(session, self.epoch)
+    }
+
+    /// A session can no longer be read.
+    pub fn forget_session(&self, session: &SessionId) {
+        self.history.forget(session);
+    }
+
+    /// Bytes of events of sessions that are held, and the sessions that have any, for tests.
+    pub fn history_held(&self) -> (usize, usize) {
+        self.history.held()
     }
 
     pub(super) fn cursor_at(&self, position: u64) -> Cursor {
@@ -243,13 +258,13 @@ impl Ring {
         self.dropped + self.slots.len() as u64
     }
 
-    fn push(&mut self, entry: Entry) {
-        let size = match &entry {
+    fn push(&mut self, entry: Arc<Entry>) {
+        let size = match &*entry {
             Entry::Event(record) => record.event.size(),
             Entry::Gap(_) | Entry::NodeState { .. } => 256,
         };
         self.slots.push_back(Slot {
-            entry: Arc::new(entry),
+            entry,
             at: Instant::now(),
             size,
             offset: self.total_bytes,

@@ -29,7 +29,7 @@ impl NodeService for Services {
         let answer = || {
             let filter = ListFilter::of::<Node>(&request.filter)?;
             let nodes = self.control.fleet.nodes();
-            let nodes = nodes.filter(|node| filter.fits(&***node)).collect();
+            let nodes = nodes.filter(|node| filter.fits(&**node)).collect();
             let wanted = Wanted {
                 size: request.page_size,
                 token: &request.page_token,

@@ -6,11 +6,13 @@ use std::time::Duration;
 use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{HeaderChoice, optional_duration, to_event, to_session};
-use super::super::page::{Wanted, page};
+use super::super::page::{Wanted, page_of_bytes};
 use super::super::watch::{Watched, Watching};
 use super::session_id;
 use crate::domain::{Deadline, Failure, SessionId};
-use crate::events::{Cursor, Entry, EventFilter, Item, Record, SlowPolicy, Start, Subscription};
+use crate::events::{
+    Cursor, Entry, EventFilter, Item, Record, SessionHistory, SlowPolicy, Start, Subscription,
+};
 use crate::pb;
 
 /// Most names that one wait may have.
@@ -36,19 +38,26 @@ impl Services {
     ) -> Result<pb::ListSessionEventsResponse, Failure> {
         let id = session_id(&request.session_id)?;
         self.control.session(&id)?;
-        let mut events = self.control.journal.of_session(&id);
+        let cursor = self.control.journal.cursor();
+        let SessionHistory {
+            mut events,
+            left_out,
+        } = self.control.journal.of_session(&id);
         if request.newest_first {
             events.reverse();
         }
-        let filter = format!("{id} {}", request.newest_first);
+        // The epoch, since positions of another journal mean other events.
+        let filter = format!("{id} {} {}", request.newest_first, cursor.epoch);
         let wanted = Wanted {
             size: request.page_size,
             token: &request.page_token,
             filter: &filter,
         };
-        let page = page(events, wanted, request.newest_first, |(cursor, _)| {
-            format!("{:016x}", cursor.position)
-        })?;
+        let key = |(cursor, _): &(Cursor, Arc<Entry>)| format!("{:016x}", cursor.position);
+        let bytes = |(_, entry): &(Cursor, Arc<Entry>)| {
+            record(entry).map_or(0, |record| record.event.size())
+        };
+        let page = page_of_bytes(events, wanted, request.newest_first, key, bytes)?;
         let events = page.items.iter().filter_map(|(cursor, entry)| {
             Some(to_event(record(entry)?, *cursor, &HeaderChoice::All))
         });
@@ -56,6 +65,8 @@ impl Services {
             events: events.collect(),
             next_page_token: page.next_token,
             total_size: page.total,
+            left_out,
+            cursor: cursor.to_string(),
         })
     }
 
