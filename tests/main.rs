@@ -34,6 +34,7 @@ mod recordings;
 mod seeds;
 mod session_events;
 mod session_history;
+mod session_waits;
 mod sim_behaviour;
 mod sim_conformance;
 mod sim_faults;

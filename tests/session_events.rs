@@ -14,7 +14,7 @@ fn wait_for(session: &pb::Session, names: &[&str], when: ReturnWhen) -> pb::Wait
         session_id: session.session_id.clone(),
         event_names: names.iter().map(|name| (*name).to_owned()).collect(),
         return_when: when.into(),
-        timeout: None,
+        ..Default::default()
     }
 }
 

@@ -223,7 +223,7 @@ fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
     })
 }
 
-fn to_gap(gap: &Gap) -> pb::Gap {
+pub(super) fn to_gap(gap: &Gap) -> pb::Gap {
     let reason = match gap.reason {
         GapReason::LinkLost => pb::GapReason::LinkLost,
         GapReason::SlowConsumer => pb::GapReason::SlowConsumer,

@@ -1,6 +1,7 @@
 //! The verbs of SessionService, in families: from the fields of a request to a verb of `control`.
 
 mod events;
+mod hearing;
 mod legs;
 mod media;
 mod originate;
@@ -8,13 +9,14 @@ mod path;
 mod read;
 mod signalling;
 mod variables;
+mod watch;
 
 use std::time::Duration;
 
 use tonic::Request;
 
-pub(super) use events::SessionStream;
 pub(super) use originate::OriginateProgress;
+pub(super) use watch::SessionStream;
 
 use super::convert::{self, optional_duration};
 use super::identity::identify;

@@ -355,6 +355,7 @@ impl Client {
                     event_names: vec!["CHANNEL_HANGUP_COMPLETE".to_owned(), "DTMF".to_owned()],
                     return_when: self.rng.random_range(1..3),
                     timeout: Some(requests::seconds(self.rng.random_range(1..8))),
+                    ..Default::default()
                 };
                 ask!(self, sessions.wait_for_events(request));
             }

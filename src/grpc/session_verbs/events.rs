@@ -1,33 +1,19 @@
-//! The events of a session: listed, waited for, watched.
+//! The events of a session: listed and waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Services;
-use super::super::convert::unknown_value;
-use super::super::convert::{HeaderChoice, optional_duration, to_event, to_session};
+use super::super::convert::{HeaderChoice, optional_duration, to_event, unknown_value};
 use super::super::page::{Wanted, page_of_bytes};
-use super::super::watch::{Watched, Watching};
+use super::hearing::{Heard, Hearing, is_last, record};
 use super::session_id;
-use crate::domain::{Deadline, Failure, SessionId};
-use crate::events::{
-    Cursor, Entry, EventFilter, Item, Record, SessionHistory, SlowPolicy, Start, Subscription,
-};
+use crate::domain::{Deadline, Failure, Reason, SessionId};
+use crate::events::{Cursor, Entry, Record, SessionHistory, Start};
 use crate::pb;
 
 /// Most names that one wait may have.
 const MAX_NAMES: usize = 64;
-
-pub(in crate::grpc) type SessionStream = Watching<pb::WatchSessionResponse>;
-
-/// One watched session.
-struct Feed {
-    services: Services,
-    subscription: Subscription,
-    session: SessionId,
-    is_first: bool,
-    is_over: bool,
-}
 
 // === impl Services ===
 
@@ -88,136 +74,115 @@ impl Services {
                 format!("must be 1 to {MAX_NAMES} names"),
             ));
         }
-        let deadline = match optional_duration(request.timeout, "timeout")? {
+        let mut deadline = match optional_duration(request.timeout, "timeout")? {
             Some(timeout) => deadline.min(Deadline::after(timeout)),
             None => deadline,
         };
-        // Subscribed first, so that nothing falls between.
-        let mut subscription = self.follow(&id)?;
-        self.control.live_session(&id)?;
-        let mut events = Vec::new();
-        while let Some(item) = deadline.bound(subscription.next()).await {
-            let Item::Events(entries) = item? else {
-                continue;
-            };
-            for (cursor, entry) in &entries {
-                let Some(record) = record(entry) else {
-                    continue;
-                };
-                let name = record
-                    .event
-                    .subclass()
-                    .unwrap_or_else(|| record.event.name());
-                if let Some(at) = pending.iter().position(|pending| *pending == *name) {
-                    pending.remove(at);
-                    events.push(to_event(record, *cursor, &HeaderChoice::All));
-                    if !until_all {
-                        break;
-                    }
-                }
-            }
-            let is_done = pending.is_empty() || (!until_all && !events.is_empty());
-            if is_done || self.is_over(&id) {
-                break;
-            }
+        let start = match request.cursor.is_empty() {
+            true => Start::Now,
+            false => Start::After(
+                request
+                    .cursor
+                    .parse()
+                    .map_err(|error| Failure::invalid("cursor", format!("{error}")))?,
+            ),
+        };
+        // Begun first, so that nothing falls between.
+        let mut hearing = Hearing::begin(self, &id, start)?;
+        if matches!(start, Start::Now) {
+            self.control.live_session(&id)?;
+        } else if self.is_over(&id) {
+            // What came behind the cursor is there; nothing more will come.
+            deadline = Deadline::after(Duration::ZERO);
         }
+        let mut events = Vec::new();
+        let cursor = loop {
+            let heard = tokio::select! {
+                biased;
+                () = self.drain.stopped() => return Err(shutting_down(&id, hearing.cursor())),
+                heard = deadline.bound(hearing.next()) => heard,
+            };
+            let Some(heard) = heard else {
+                break hearing.cursor();
+            };
+            let is_over = match heard? {
+                Heard::Events(entries) => {
+                    let found = self.pick(&entries, &mut pending, until_all, &mut events);
+                    if let Some(cursor) = found {
+                        break cursor;
+                    }
+                    entries
+                        .iter()
+                        .filter_map(|(_, entry)| record(entry))
+                        .any(is_last)
+                }
+                // What comes when the link is back can still be waited for.
+                Heard::Lost => false,
+                Heard::Skipped => true,
+                Heard::Back => hearing.gap().is_some() || self.has_ended(&id),
+                Heard::Silence => self.is_over(&id),
+            };
+            if is_over {
+                break hearing.cursor();
+            }
+        };
         Ok(pb::WaitForEventsResponse {
             events,
             pending_names: pending,
-            cursor: subscription.cursor().to_string(),
+            cursor: cursor.to_string(),
+            gap: hearing.gap(),
         })
     }
 
-    pub(in crate::grpc) fn watch(
+    /// Takes the events that are waited for; gives back the cursor behind the one that ended the
+    /// wait.
+    fn pick(
         &self,
-        request: &pb::WatchSessionRequest,
-        deadline: Option<Deadline>,
-    ) -> Result<SessionStream, Failure> {
-        let session = session_id(&request.session_id)?;
-        let subscription = self.follow(&session)?;
-        self.control.session(&session)?;
-        let feed = Feed {
-            services: self.clone(),
-            subscription,
-            session,
-            is_first: true,
-            is_over: false,
-        };
-        Ok(self.stream(feed, deadline))
+        entries: &[(Cursor, Arc<Entry>)],
+        pending: &mut Vec<String>,
+        until_all: bool,
+        events: &mut Vec<pb::Event>,
+    ) -> Option<Cursor> {
+        for (cursor, entry) in entries {
+            let Some(record) = record(entry) else {
+                continue;
+            };
+            if let Some(at) = place_of(record, pending) {
+                pending.remove(at);
+                events.push(to_event(record, *cursor, &HeaderChoice::All));
+                if !until_all || pending.is_empty() {
+                    return Some(*cursor);
+                }
+            }
+        }
+        None
     }
 
-    fn follow(&self, session: &SessionId) -> Result<Subscription, Failure> {
-        let filter = EventFilter {
-            sessions: [session.clone()].into(),
-            ..EventFilter::default()
-        };
-        let silence = Duration::from_secs(3600);
-        let journal = &self.control.journal;
-        Subscription::begin(
-            journal,
-            filter,
-            Start::Now,
-            SlowPolicy::End,
-            self.subscriber_bytes,
-            silence,
-        )
+    pub(super) fn has_ended(&self, id: &SessionId) -> bool {
+        let session = self.control.tracker.session(id);
+        session.is_none_or(|session| !session.is_live())
     }
 
-    /// Whether the session has ended and its last event has come.
-    fn is_over(&self, id: &SessionId) -> bool {
+    /// Whether the session has ended and its last event has come, or need not be waited for.
+    pub(super) fn is_over(&self, id: &SessionId) -> bool {
         let session = self.control.tracker.session(id);
         session.is_none_or(|session| session.is_over())
     }
 }
 
-// === impl Feed ===
-
-impl Watched for Feed {
-    type Message = pb::WatchSessionResponse;
-
-    async fn next(&mut self) -> Result<Option<pb::WatchSessionResponse>, Failure> {
-        if self.is_over {
-            return Ok(None);
-        }
-        if self.is_first {
-            self.is_first = false;
-            return self.tell(Vec::new()).map(Some);
-        }
-        loop {
-            if let Item::Events(entries) = self.subscription.next().await? {
-                return self.tell(names(&entries)).map(Some);
-            }
-        }
-    }
-
-    fn about(&self, failure: Failure) -> Failure {
-        failure.session(&self.session)
-    }
+fn shutting_down(session: &SessionId, cursor: Cursor) -> Failure {
+    let message = "the gateway shuts down; ask again, another gateway or this one";
+    Failure::new(Reason::ShuttingDown, message)
+        .session(session)
+        .with("cursor", cursor)
+        .retry_after(Duration::from_secs(1))
 }
 
-impl Feed {
-    fn tell(&mut self, event_names: Vec<String>) -> Result<pb::WatchSessionResponse, Failure> {
-        let cursor = self.subscription.cursor().to_string();
-        let session = self.services.control.session(&self.session)?;
-        self.is_over = self.services.is_over(&self.session);
-        Ok(pb::WatchSessionResponse {
-            session: Some(to_session(&session)),
-            event_names,
-            cursor,
-        })
-    }
-}
-
-fn names(entries: &[(Cursor, Arc<Entry>)]) -> Vec<String> {
-    entries
-        .iter()
-        .filter_map(|(_, entry)| Some(record(entry)?.event.name().into_owned()))
-        .collect()
-}
-
-fn record(entry: &Entry) -> Option<&Record> {
-    match entry {
-        Entry::Event(record) => Some(record),
-        Entry::Gap(_) | Entry::NodeState { .. } => None,
-    }
+/// Which of the names the event has: a custom one its subclass before `CUSTOM`.
+fn place_of(record: &Record, names: &[String]) -> Option<usize> {
+    let place = |wanted: &str| names.iter().position(|name| name == wanted);
+    let subclass = record.event.subclass();
+    subclass
+        .and_then(|subclass| place(&subclass))
+        .or_else(|| place(&record.event.name()))
 }
