@@ -25,6 +25,7 @@ mod faults;
 mod fuzz_seeds;
 mod gateway;
 mod lists;
+mod lists_paging;
 mod live_quoting;
 mod originate_stream;
 mod peer;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::session::{Session, age};
+use super::index::Members;
+use super::session::Session;
 use crate::domain::{CallId, SessionId};
 
 /// Sessions that together are a phone call, at one moment.
@@ -13,6 +14,8 @@ pub struct Call {
     pub id: CallId,
     /// The sessions, in the order in which they joined; never empty.
     pub sessions: Vec<Arc<Session>>,
+    /// Age of the session with which it began, which may have left since.
+    age: u64,
     /// The first session and when it was made, if it was forgotten before the call.
     first: Option<(SessionId, Option<SystemTime>)>,
 }
@@ -21,15 +24,12 @@ pub struct Call {
 
 impl Call {
     /// A call of these sessions; `None` without any.
-    pub(super) fn new(
-        id: CallId,
-        sessions: Vec<Arc<Session>>,
-        first: Option<(SessionId, Option<SystemTime>)>,
-    ) -> Option<Self> {
+    pub(super) fn new(id: CallId, sessions: Vec<Arc<Session>>, members: Members) -> Option<Self> {
         (!sessions.is_empty()).then_some(Self {
             id,
             sessions,
-            first,
+            age: members.age,
+            first: members.first,
         })
     }
 
@@ -67,8 +67,9 @@ impl Call {
             .max()
     }
 
-    /// Sorts calls by age, by id where the age is the same. Microseconds since 1970.
+    /// Sorts calls by age, by id where the age is the same. Microseconds since 1970; never changes
+    /// while the call has sessions.
     pub fn order(&self) -> (u64, &str) {
-        (age(self.started()), self.id.as_str())
+        (self.age, self.id.as_str())
     }
 }

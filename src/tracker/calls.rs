@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;
 
-use super::index::{CallIndex, Members, Move};
+use super::index::{CallIndex, Move};
 use super::session::Session;
 use super::{Applied, Call, Tracker, lock};
 use crate::domain::{CallId, NodeId, SessionId};
@@ -35,9 +35,10 @@ pub struct CallFollow {
 impl Tracker {
     /// The call, if one of its sessions is known.
     pub fn call(&self, id: &CallId) -> Option<Call> {
-        let Members { sessions, first } = lock(&self.calls.index).members(id)?;
-        let sessions = sessions.iter().filter_map(|member| self.session(member));
-        Call::new(id.clone(), sessions.collect(), first)
+        let members = lock(&self.calls.index).members(id)?;
+        let sessions = members.sessions.iter();
+        let sessions = sessions.filter_map(|member| self.session(member)).collect();
+        Call::new(id.clone(), sessions, members)
     }
 
     /// All calls, oldest first.
@@ -93,7 +94,7 @@ impl Tracker {
     /// is free again.
     pub(super) fn settle(&self, session: &mut Session) -> Vec<Move> {
         let mut index = lock(&self.calls.index);
-        let moves = index.settle(&session.id, session.claim.name());
+        let moves = index.settle(&session.id, session.order().0, session.claim.name());
         if let Some(call) = index.home(&session.id) {
             session.call = call.clone();
         }

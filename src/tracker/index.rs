@@ -20,6 +20,8 @@ pub(super) struct CallIndex {
 /// The sessions of one call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Members {
+    /// For the order of lists: the age of the session with which the call began, for good.
+    pub(super) age: u64,
     /// In the order in which they joined.
     pub(super) sessions: Vec<SessionId>,
     /// The first one, when it was forgotten before the call.
@@ -45,8 +47,13 @@ pub(super) struct Move {
 
 impl CallIndex {
     /// Puts a session into the call that it claims, or one of its own, and those that follow it
-    /// too. Gives back who is in another call now, itself first.
-    pub(super) fn settle(&mut self, session: &SessionId, claim: Option<&CallId>) -> Vec<Move> {
+    /// too. `age` is its own. Gives back who is in another call now, itself first.
+    pub(super) fn settle(
+        &mut self,
+        session: &SessionId,
+        age: u64,
+        claim: Option<&CallId>,
+    ) -> Vec<Move> {
         let claimed_before = self
             .homes
             .get(session.as_str())
@@ -69,7 +76,7 @@ impl CallIndex {
             },
         };
         let mut moves = Vec::new();
-        self.enter(session, claim.cloned(), &call, &mut moves);
+        self.enter(session, age, claim.cloned(), &call, &mut moves);
         let mut at = 0;
         while let Some(leader) = moves.get(at).map(|moved| moved.session.clone()) {
             at += 1;
@@ -79,7 +86,7 @@ impl CallIndex {
                     .homes
                     .get(follower.as_str())
                     .and_then(|home| home.claim.clone());
-                self.enter(&follower, claim, &call, &mut moves);
+                self.enter(&follower, age, claim, &call, &mut moves);
             }
         }
         moves
@@ -117,6 +124,7 @@ impl CallIndex {
     fn enter(
         &mut self,
         session: &SessionId,
+        age: u64,
         claim: Option<CallId>,
         call: &CallId,
         moves: &mut Vec<Move>,
@@ -133,7 +141,10 @@ impl CallIndex {
         if let Some(from) = &from {
             self.leave(from, session, None);
         }
-        let members = self.calls.entry(call.clone()).or_default();
+        let members = self.calls.entry(call.clone()).or_insert_with(|| Members {
+            age,
+            ..Members::default()
+        });
         members.sessions.push(session.clone());
         moves.push(Move {
             session: session.clone(),

@@ -5,7 +5,7 @@ mod header;
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-pub(super) use header::{age, event_time};
+pub(super) use header::event_time;
 use header::{set, set_time, sip_status, wire_call_state, wire_state};
 use tokio::time::Instant;
 
@@ -107,6 +107,9 @@ pub struct Session {
     pub synthetic_end: bool,
     /// The event with its final variables, once it has come.
     pub final_event: Option<Event>,
+    /// Its age for the order of lists, in microseconds since 1970. Fixed by its first event: when it
+    /// was made may be told later, and must not move it from one page to another.
+    age: u64,
     /// The newest event with all of its variables. It shares its bytes with the journal while that
     /// holds it, and is some 5 KiB of the session's own after that.
     pub(super) variables: Option<Event>,
@@ -145,7 +148,10 @@ impl Session {
         if state.is_down() || event.headers().raw("Event-Name") == Some(b"CHANNEL_DESTROY") {
             return None;
         }
+        let made_at = ["Caller-Channel-Created-Time", "Event-Date-Timestamp"];
+        let known = made_at.iter().filter_map(|header| event.number(header));
         Some(Self {
+            age: known.into_iter().find(|micros| *micros > 0).unwrap_or(0),
             // A session is a call of its own until it is known to belong elsewhere. Its id is a
             // valid call id: both obey the same rule.
             call: id.as_str().parse().ok()?,
@@ -245,9 +251,10 @@ impl Session {
         until.duration_since(created).unwrap_or_default()
     }
 
-    /// Sorts sessions by age, by id where the age is the same. Microseconds since 1970.
+    /// Sorts sessions by age, by id where the age is the same. Microseconds since 1970; never
+    /// changes.
     pub fn order(&self) -> (u64, &str) {
-        (age(self.times.created), self.id.as_str())
+        (self.age, self.id.as_str())
     }
 
     /// Takes in an event in one pass over its headers.

@@ -5,14 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::domain::{CallState, ChannelState};
 use crate::esl::Event;
 
-/// Microseconds since 1970; 0 when it is not known.
-pub(in crate::tracker) fn age(created: Option<SystemTime>) -> u64 {
-    let since = created.and_then(|created| created.duration_since(UNIX_EPOCH).ok());
-    since.map_or(0, |since| {
-        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-    })
-}
-
 /// FreeSWITCH's time stamp of an event.
 pub(in crate::tracker) fn event_time(event: &Event) -> Option<SystemTime> {
     event.headers().raw("Event-Date-Timestamp").and_then(micros)
