@@ -42,12 +42,7 @@ impl Watch {
         let count = |id: &String, of: &[String]| of.iter().filter(|other| *other == id).count();
         for id in &self.joined {
             let is_here = count(id, &self.joined) > count(id, &self.left);
-            assert_eq!(
-                here.contains(id),
-                is_here,
-                "{id} {message_call:?}",
-                message_call = call
-            );
+            assert_eq!(here.contains(id), is_here, "{id} {call:?}");
         }
         Some(call)
     }
@@ -228,7 +223,7 @@ async fn a_session_is_put_into_a_call_and_stays_there() {
             here.end().await.unwrap().sessions.is_empty(),
             "all have left"
         );
-        assert_eq!(here.left, [b.session_id.clone()]);
+        assert_eq!(here.left, [&*b.session_id]);
         assert_whole(&gateway);
 
         hang_up(&gateway, &a.session_id).await;

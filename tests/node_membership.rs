@@ -1,0 +1,520 @@
+//! Nodes that come and go: WatchNodes, AddNode, RemoveNode; and which node gets new work.
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use switchgate::domain::NodeState;
+use switchgate::pb::{self, NodeChange};
+use switchgate::shutdown::Drain;
+use switchgate::sim::{Sim, SimConfig};
+use tokio::net::TcpListener;
+use tonic::{Code, Status, Streaming};
+
+use crate::client::*;
+use crate::gateway::{Gateway, PATIENCE, code_and_reason, metadata, within};
+
+/// A simulated node of its own.
+struct Extra {
+    address: SocketAddr,
+    sim: Sim,
+    drain: Drain,
+}
+
+impl Extra {
+    async fn start(config: SimConfig) -> Self {
+        let drain = Drain::new();
+        let sim = Sim::new(config, &drain);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = sim.clone();
+        drain.spawn(async move { server.serve(listener).await });
+        Self {
+            address,
+            sim,
+            drain,
+        }
+    }
+
+    fn request(&self, node_id: &str) -> pb::AddNodeRequest {
+        pb::AddNodeRequest {
+            node_id: node_id.to_owned(),
+            address: self.address.to_string(),
+            password: "ClueCon".to_owned(),
+            labels: map(&[("kind", "extra")]),
+            command_links: 2,
+            ..Default::default()
+        }
+    }
+
+    async fn stop(self) {
+        assert!(self.drain.finish(PATIENCE).await);
+    }
+}
+
+async fn add(gateway: &Gateway, request: pb::AddNodeRequest) -> Result<pb::Node, Status> {
+    let response = within(gateway.nodes().add_node(request)).await?;
+    Ok(response.into_inner().node.unwrap())
+}
+
+async fn remove(
+    gateway: &Gateway,
+    node_id: &str,
+    force: bool,
+) -> Result<pb::RemoveNodeResponse, Status> {
+    let request = pb::RemoveNodeRequest {
+        node_id: node_id.to_owned(),
+        force,
+        request_id: String::new(),
+    };
+    Ok(within(gateway.nodes().remove_node(request))
+        .await?
+        .into_inner())
+}
+
+async fn ready(gateway: &Gateway, node_id: &str) {
+    let node = gateway
+        .control
+        .fleet
+        .node(&node_id.parse().unwrap())
+        .unwrap();
+    within(node.reached(NodeState::Ready)).await;
+}
+
+fn on(node_id: &str) -> Option<pb::NodeSelector> {
+    Some(pb::NodeSelector {
+        node_id: node_id.to_owned(),
+        ..Default::default()
+    })
+}
+
+async fn watch(gateway: &Gateway) -> Streaming<pb::WatchNodesResponse> {
+    let request = pb::WatchNodesRequest {};
+    within(gateway.nodes().watch_nodes(request))
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+/// The next change that is not one of figures: which, and the nodes with their states.
+async fn change(
+    stream: &mut Streaming<pb::WatchNodesResponse>,
+) -> (NodeChange, Vec<(String, pb::NodeState)>) {
+    loop {
+        let message = within(stream.message()).await.unwrap().unwrap();
+        assert!(!message.cursor.is_empty());
+        let nodes = message
+            .nodes
+            .iter()
+            .map(|node| (node.node_id.clone(), node.state()));
+        if message.change() != NodeChange::Figures {
+            return (message.change(), nodes.collect());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_added_serves_and_one_that_is_removed_is_gone() {
+    let gateway = Gateway::over_sim().await;
+    let extra = Extra::start(SimConfig::default()).await;
+    let mut stream = watch(&gateway).await;
+    let (first, nodes) = change(&mut stream).await;
+    assert_eq!(first, NodeChange::Snapshot);
+    assert_eq!(nodes, [("sim-0".to_owned(), pb::NodeState::Ready)]);
+
+    let node = add(&gateway, extra.request("extra")).await.unwrap();
+    assert_eq!(
+        (&*node.node_id, node.state()),
+        ("extra", pb::NodeState::Connecting)
+    );
+    assert_eq!(node.labels["kind"], "extra");
+    let one = |state| vec![("extra".to_owned(), state)];
+    let connecting = (NodeChange::Added, one(pb::NodeState::Connecting));
+    assert_eq!(change(&mut stream).await, connecting);
+    assert_eq!(
+        change(&mut stream).await,
+        (NodeChange::State, one(pb::NodeState::Syncing))
+    );
+    assert_eq!(
+        change(&mut stream).await,
+        (NodeChange::State, one(pb::NodeState::Ready))
+    );
+
+    let status = add(&gateway, extra.request("extra")).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::AlreadyExists, "NODE_EXISTS".to_owned())
+    );
+    ready(&gateway, "extra").await;
+    let call = pb::OriginateRequest {
+        node_selector: Some(pb::NodeSelector {
+            match_labels: map(&[("kind", "extra")]),
+            ..Default::default()
+        }),
+        ..to(ANSWERS)
+    };
+    let session = place(&gateway, call).await.unwrap().session.unwrap();
+    assert_eq!(session.node_id, "extra");
+
+    // Refused while something lives there, and nothing has changed by that.
+    let status = remove(&gateway, "extra", false).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::FailedPrecondition, "NODE_BUSY".to_owned())
+    );
+    assert_eq!(
+        (metadata(&status, "sessions"), metadata(&status, "jobs")),
+        ("2".into(), "0".into())
+    );
+    hang_up(&gateway, &session.session_id).await;
+    let node_id = "extra".parse().unwrap();
+    within(async {
+        while gateway.control.tracker.live_count(&node_id) > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let removed = remove(&gateway, "extra", false).await.unwrap();
+    assert_eq!((removed.sessions_ended, removed.jobs_lost), (0, 0));
+    assert_eq!(
+        change(&mut stream).await,
+        (NodeChange::Removed, one(pb::NodeState::Removed))
+    );
+    for status in [
+        remove(&gateway, "extra", true).await.unwrap_err(),
+        place(
+            &gateway,
+            pb::OriginateRequest {
+                node_selector: on("extra"),
+                ..to(ANSWERS)
+            },
+        )
+        .await
+        .unwrap_err(),
+    ] {
+        assert_eq!(
+            code_and_reason(&status),
+            (Code::NotFound, "NODE_NOT_FOUND".to_owned())
+        );
+    }
+    // It may come back under its name.
+    add(&gateway, extra.request("extra")).await.unwrap();
+    ready(&gateway, "extra").await;
+    gateway.stop().await;
+    extra.stop().await;
+}
+
+#[tokio::test]
+async fn a_removal_by_force_ends_all_that_is_on_the_node_and_leaves_nothing() {
+    let gateway = Gateway::over_sim().await;
+    let extra = Extra::start(SimConfig::default()).await;
+    add(&gateway, extra.request("extra")).await.unwrap();
+    ready(&gateway, "extra").await;
+    let stays = answered_on(&gateway, "sim-0").await;
+    let session = answered_on(&gateway, "extra").await;
+    let job = pb::StartJobRequest {
+        command: "msleep".to_owned(),
+        arguments: "60000".to_owned(),
+        node_selector: on("extra"),
+        ..Default::default()
+    };
+    let job = within(gateway.jobs().start_job(job))
+        .await
+        .unwrap()
+        .into_inner()
+        .job
+        .unwrap();
+    let mut feed = Feed::of(
+        &gateway,
+        pb::EventFilter {
+            session_ids: vec![session.session_id.clone()],
+            ..Default::default()
+        },
+    )
+    .await;
+    let watched = pb::WatchSessionRequest {
+        session_id: session.session_id.clone(),
+    };
+    let mut watched = within(gateway.sessions().watch_session(watched))
+        .await
+        .unwrap()
+        .into_inner();
+    let removed = remove(&gateway, "extra", true).await.unwrap();
+    assert_eq!((removed.sessions_ended, removed.jobs_lost), (2, 1));
+    let told = feed.events_until(|event| event.synthetic).await;
+    let last = told.last().unwrap();
+    assert_eq!(last.name, "CHANNEL_HANGUP_COMPLETE");
+    assert_eq!(last.headers["Switchgate-Synthetic"], "node removed");
+    let mut end = None;
+    while let Some(message) = within(watched.message()).await.unwrap() {
+        end = message.session;
+    }
+    assert!(end.unwrap().synthetic_end);
+    let request = pb::GetJobRequest { job_id: job.job_id };
+    let job = within(gateway.jobs().get_job(request))
+        .await
+        .unwrap()
+        .into_inner()
+        .job
+        .unwrap();
+    assert_eq!(job.state(), pb::JobState::Lost);
+
+    let left = get(&gateway, &session.session_id).await.unwrap();
+    assert!(left.hangup.is_some());
+    assert!(
+        variables(&gateway, &session.session_id, &["x"])
+            .await
+            .is_empty()
+    );
+    let status = hang_up_status(&gateway, &session.session_id).await;
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::FailedPrecondition, "SESSION_ENDED".to_owned())
+    );
+    let control = &gateway.control;
+    let node_id = "extra".parse().unwrap();
+    assert_eq!(
+        control.tracker.live_count(&node_id) + control.jobs.running_on(&node_id),
+        0
+    );
+    // FreeSWITCH itself goes on, and no link is left there.
+    within(async {
+        while extra.sim.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(
+        get(&gateway, &stays.session_id)
+            .await
+            .unwrap()
+            .hangup
+            .is_none()
+    );
+    gateway.stop().await;
+    extra.stop().await;
+}
+
+#[tokio::test]
+async fn an_added_node_is_held_to_the_rules_of_the_configuration() {
+    let gateway = Gateway::over_sim().await;
+    let good = pb::AddNodeRequest {
+        node_id: "fs9".to_owned(),
+        address: "127.0.0.1:1".to_owned(),
+        password: "secret-word".to_owned(),
+        ..Default::default()
+    };
+    assert!(!format!("{good:?}").contains("secret"));
+    let cases = [
+        (
+            pb::AddNodeRequest {
+                node_id: "a b".to_owned(),
+                ..good.clone()
+            },
+            "node_id",
+        ),
+        (
+            pb::AddNodeRequest {
+                node_id: String::new(),
+                ..good.clone()
+            },
+            "node_id",
+        ),
+        (
+            pb::AddNodeRequest {
+                address: "x://y".to_owned(),
+                ..good.clone()
+            },
+            "address",
+        ),
+        (
+            pb::AddNodeRequest {
+                address: String::new(),
+                ..good.clone()
+            },
+            "address",
+        ),
+        (
+            pb::AddNodeRequest {
+                password: String::new(),
+                ..good.clone()
+            },
+            "password",
+        ),
+        (
+            pb::AddNodeRequest {
+                password: "a\r\nexit".to_owned(),
+                ..good.clone()
+            },
+            "password",
+        ),
+        (
+            pb::AddNodeRequest {
+                user: "nobody".to_owned(),
+                ..good.clone()
+            },
+            "user",
+        ),
+        (
+            pb::AddNodeRequest {
+                command_links: 100_000,
+                ..good.clone()
+            },
+            "command_links",
+        ),
+    ];
+    for (request, field) in cases {
+        let status = add(&gateway, request).await.unwrap_err();
+        assert_invalid(&status, field);
+        assert!(!status.message().contains("secret"));
+    }
+    // One that cannot be reached is a node that connects, and can be removed again.
+    let node = add(&gateway, good.clone()).await.unwrap();
+    assert_eq!(node.state(), pb::NodeState::Connecting);
+    remove(&gateway, "fs9", false).await.unwrap();
+
+    // The same request twice adds once; another one under its id is refused.
+    let once = pb::AddNodeRequest {
+        request_id: tag(),
+        ..good
+    };
+    for _ in 0..2 {
+        assert_eq!(add(&gateway, once.clone()).await.unwrap().node_id, "fs9");
+    }
+    let other = pb::AddNodeRequest {
+        address: "127.0.0.1:2".to_owned(),
+        ..once
+    };
+    let status = add(&gateway, other).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned())
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn watchers_of_nodes_get_newer_figures_and_the_end() {
+    let drain = Drain::new();
+    let config = SimConfig {
+        name: "sim-0".to_owned(),
+        heartbeat: Duration::from_secs(1),
+        ..SimConfig::default()
+    };
+    let mut gateway = Gateway::over(vec![Sim::new(config, &drain)], drain, |_| {}).await;
+    let mut stream = watch(&gateway).await;
+    let snapshot = within(stream.message()).await.unwrap().unwrap();
+    let before = snapshot.nodes[0].last_heartbeat;
+    let figures = within(stream.message()).await.unwrap().unwrap();
+    assert_eq!(figures.change(), NodeChange::Figures);
+    assert_ne!(figures.nodes[0].last_heartbeat, before);
+    gateway.begin_stop();
+    let status = loop {
+        match within(stream.message()).await {
+            Ok(message) => assert!(message.is_some()),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::Unavailable, "SHUTTING_DOWN".to_owned())
+    );
+    gateway.stop().await;
+}
+
+async fn answered_on(gateway: &Gateway, node_id: &str) -> pb::Session {
+    let request = pb::OriginateRequest {
+        node_selector: on(node_id),
+        ..to(ANSWERS)
+    };
+    place(gateway, request).await.unwrap().session.unwrap()
+}
+
+async fn hang_up_status(gateway: &Gateway, session_id: &str) -> Status {
+    let request = pb::HangupRequest {
+        session_id: session_id.to_owned(),
+        ..Default::default()
+    };
+    within(gateway.sessions().hangup(request))
+        .await
+        .unwrap_err()
+}
+
+fn limited(name: &str, max_sessions: u32, per_second: u32) -> SimConfig {
+    SimConfig {
+        name: name.to_owned(),
+        max_sessions,
+        sessions_per_second: per_second,
+        // Nothing of what the test does is in any heartbeat.
+        heartbeat: Duration::from_secs(600),
+        ..SimConfig::default()
+    }
+}
+
+#[tokio::test]
+async fn nodes_fill_up_evenly_and_a_full_one_gets_nothing() {
+    let drain = Drain::new();
+    let sims = ["sim-0", "sim-1"].map(|name| Sim::new(limited(name, 8, 2000), &drain));
+    let gateway = Gateway::over(sims.into(), drain, |_| {}).await;
+    // Each call is two sessions on its node: it calls itself.
+    let mut placed: HashMap<String, u32> = HashMap::new();
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        let session = answered(&gateway).await;
+        *placed.entry(session.node_id.clone()).or_default() += 1;
+        sessions.push(session);
+    }
+    assert_eq!(
+        placed,
+        HashMap::from([("sim-0".to_owned(), 4), ("sim-1".to_owned(), 4)])
+    );
+    let status = originate(&gateway, ANSWERS).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::ResourceExhausted, "NODE_LIMIT".to_owned())
+    );
+    assert!(has_retry(&status));
+    let request = pb::OriginateRequest {
+        node_selector: on("sim-1"),
+        ..to(ANSWERS)
+    };
+    let status = place(&gateway, request).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::ResourceExhausted, "NODE_LIMIT".to_owned())
+    );
+    assert_eq!(metadata(&status, "node_id"), "sim-1");
+    // What makes no session is done all the same.
+    let job = pb::RunJobRequest {
+        command: "status".to_owned(),
+        ..Default::default()
+    };
+    within(gateway.jobs().run_job(job)).await.unwrap();
+
+    let gone = sessions.pop().unwrap();
+    hang_up(&gateway, &gone.session_id).await;
+    let node_id = gone.node_id.parse().unwrap();
+    within(async {
+        while gateway.control.tracker.live_count(&node_id) > 6 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(answered(&gateway).await.node_id, gone.node_id);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_at_its_limit_of_new_sessions_is_spared() {
+    let drain = Drain::new();
+    let sims = [limited("sim-0", 1000, 4), limited("sim-1", 1000, 2000)];
+    let sims = sims.map(|config| Sim::new(config, &drain));
+    let gateway = Gateway::over(sims.into(), drain, |_| {}).await;
+    let mut on_first = 0;
+    for _ in 0..12 {
+        // Whichever takes it, none is refused by FreeSWITCH.
+        on_first += u32::from(answered(&gateway).await.node_id == "sim-0");
+    }
+    assert!(on_first >= 1, "it takes part");
+    gateway.stop().await;
+}
