@@ -161,7 +161,7 @@ async fn a_variable_that_was_set_is_found_at_once() {
             ..Default::default()
         };
         within(gateway.sessions().set_variables(set)).await.unwrap();
-        assert_eq!(sessions(&gateway, &filter).await.unwrap(), [id.clone()]);
+        assert_eq!(sessions(&gateway, &filter).await.unwrap(), sorted(&[id]));
         let unset = pb::UnsetVariablesRequest {
             session_id: id.clone(),
             names: vec!["mark".to_owned()],

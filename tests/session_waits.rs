@@ -255,14 +255,15 @@ async fn a_gateway_that_stops_ends_waits_with_their_cursor() {
     let mut gateway = Gateway::over_sim().await;
     let leg = leg(&gateway).await;
     let mut sessions = gateway.sessions();
-    let waiting = tokio::spawn(async move {
-        let request = wait(&leg, &["CHANNEL_PARK", "DTMF"], ReturnWhen::All);
-        sessions.wait_for_events(request).await
-    });
-    // The wait has begun once an RPC behind it has been answered.
-    answered(&gateway).await;
-    gateway.begin_stop();
-    let status = within(waiting).await.unwrap().unwrap_err();
+    let request = wait(&leg, &["CHANNEL_PARK", "DTMF"], ReturnWhen::All);
+    let stop = async {
+        // The wait has begun once an RPC behind it has been answered.
+        answered(&gateway).await;
+        gateway.begin_stop();
+    };
+    let waiting = sessions.wait_for_events(request);
+    let (stopped, ()) = within(async { tokio::join!(waiting, stop) }).await;
+    let status = stopped.unwrap_err();
     let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
     assert_eq!(code_and_reason(&status), expected);
     assert_ne!(metadata(&status, "cursor"), "");

@@ -5,9 +5,11 @@ use std::sync::OnceLock;
 
 use crate::domain::SessionId;
 
+type Forget = Box<dyn Fn(&SessionId) + Send + Sync>;
+
 /// What the floors above keep of sessions goes with them.
 #[derive(Default)]
-pub(super) struct OnForget(OnceLock<Box<dyn Fn(&SessionId) + Send + Sync>>);
+pub(super) struct OnForget(OnceLock<Forget>);
 
 // === impl OnForget ===
 

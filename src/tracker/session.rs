@@ -111,7 +111,7 @@ pub struct Session {
     /// was made may be told later, and must not move it from one page to another.
     age: u64,
     /// The newest event with all of its variables. It shares its bytes with the journal while that
-    /// holds it, and is some 5 KiB of the session's own after that.
+    /// holds it, and is some 8 KiB of the session's own after that.
     pub(super) variables: Option<Event>,
     /// FreeSWITCH's time stamp of the event taken in last.
     pub(super) last_event: Option<u64>,
