@@ -9,6 +9,7 @@
 
 mod checks;
 mod client;
+mod findings;
 mod house;
 mod requests;
 mod scenario;
@@ -30,8 +31,7 @@ const DEFAULT_SEEDS: Range<u64> = 0..1000;
 #[test]
 fn whatever_fails_no_seed_finds_a_wrong_answer_or_anything_left() {
     if let Some(seed) = variable("SWITCHGATE_SEED") {
-        let trace = run(seed.parse().expect("SWITCHGATE_SEED is a number"));
-        print!("{}", trace.story());
+        let trace = run(seed.parse().expect("SWITCHGATE_SEED is a number"), true);
         assert!(trace.wrongs().is_empty(), "{:#?}", trace.wrongs());
         return;
     }
@@ -58,7 +58,7 @@ fn whatever_fails_no_seed_finds_a_wrong_answer_or_anything_left() {
 #[test]
 fn a_seed_does_the_same_again() {
     for seed in [7, 8] {
-        let (first, second) = (run(seed).story(), run(seed).story());
+        let (first, second) = (run(seed, false).story(), run(seed, false).story());
         let differs = first.lines().zip(second.lines()).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
         assert_eq!(first.lines().count(), second.lines().count());
@@ -78,7 +78,7 @@ fn run_all(seeds: Range<u64>) -> Vec<(u64, Vec<String>)> {
                     if !seeds.contains(&seed) {
                         return;
                     }
-                    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed)));
+                    let ran = std::panic::catch_unwind(AssertUnwindSafe(|| run(seed, false)));
                     let wrongs = match ran {
                         Ok(trace) => trace.wrongs(),
                         Err(_) => vec!["panicked, see above".to_owned()],
@@ -96,14 +96,18 @@ fn run_all(seeds: Range<u64>) -> Vec<(u64, Vec<String>)> {
 }
 
 /// Runs one seed on a runtime of its own.
-fn run(seed: u64) -> Arc<Trace> {
+fn run(seed: u64, prints: bool) -> Arc<Trace> {
     switchgate::chance::seed(seed);
+    paused(Scenario::new(seed, prints).run())
+}
+
+/// Runs a future under paused time.
+fn paused<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(Scenario::new(seed).run())
+        .build();
+    runtime.unwrap().block_on(future)
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, warn};
 
 use super::{Control, TAKE_TIMEOUT};
-use crate::domain::{Deadline, Failure, HangupCause, JobId, NodeState, Reason, SessionId};
+use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
 use crate::esl::{Command, Outcome};
 use crate::fleet::{Node, Selector};
@@ -18,6 +18,9 @@ use crate::tracker::Labels;
 /// After a cancelled originate's leg was hung up, its result follows at once; so long is it waited
 /// for.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Pause before a command that could not be sent is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client wants to be run.
 #[derive(Debug, Clone)]
@@ -322,11 +325,12 @@ impl Run {
                     Err(failure) if failure.reason() == Reason::DeadlineExceeded => return,
                     Err(failure) => {
                         warn!(%failure, %leg, "cancelled leg is not hung up yet");
-                        if patience
-                            .bound(self.node.reached(NodeState::Ready))
-                            .await
-                            .is_none()
-                        {
+                        let again = async {
+                            // A link that has just been lost counts as live for a moment.
+                            tokio::time::sleep(RETRY_PAUSE).await;
+                            self.node.takes_commands().await;
+                        };
+                        if patience.bound(again).await.is_none() {
                             return;
                         }
                         continue;

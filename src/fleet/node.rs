@@ -121,6 +121,11 @@ impl Node {
         }
     }
 
+    /// Waits until it has a link for commands, which says nothing of its events.
+    pub async fn takes_commands(&self) {
+        self.pool.any_live().await;
+    }
+
     /// Waits until it is in this state.
     pub async fn reached(&self, state: NodeState) {
         let mut status = self.status.subscribe();

@@ -1,15 +1,15 @@
 //! What must hold once all is healed, and once all is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use switchgate::domain::{ChannelState, NodeState};
+use switchgate::domain::{CallState, ChannelState, NodeState};
 use switchgate::jobs::JobState;
 use switchgate::pb;
 use switchgate::sim::{ChannelView, Sim};
 
 use super::client::Shared;
-use super::house::House;
+use super::house::{self, House};
 use super::trace::Trace;
 
 /// How long a healed node may take until it is in service.
@@ -19,8 +19,9 @@ const SETTLES: Duration = Duration::from_secs(10);
 /// Longer than any job of a seed may run.
 const JOBS: Duration = Duration::from_secs(200);
 
-/// What both the tracker and a node know of a session.
-type Facts = (bool, Option<String>);
+/// What both the tracker and a node know of a session: whether it is answered, what a caller sees
+/// of it, and with whom it is bridged.
+type Facts = (bool, CallState, Option<String>);
 
 /// Every node is in service, with all its links.
 pub(super) async fn all_in_service(house: &House, trace: &Trace) {
@@ -61,7 +62,7 @@ pub(super) async fn reconciles(shared: &Shared, trace: &Trace) {
     }
 }
 
-/// The tracker has the sessions that the nodes have, as they are there.
+/// The tracker has the sessions that the nodes have, as they are there, each in one call.
 pub(super) async fn tracker_is_true(house: &House, trace: &Trace) {
     let agrees = || {
         house
@@ -71,7 +72,7 @@ pub(super) async fn tracker_is_true(house: &House, trace: &Trace) {
             .all(|(at, sim)| truth(sim) == tracked(house, at))
     };
     if soon(SETTLES, agrees).await {
-        return;
+        return calls_are_true(house, trace);
     }
     for (at, sim) in house.sims.iter().enumerate() {
         let (truth, tracked) = (truth(sim), tracked(house, at));
@@ -87,12 +88,38 @@ pub(super) async fn tracker_is_true(house: &House, trace: &Trace) {
     }
 }
 
+fn calls_are_true(house: &House, trace: &Trace) {
+    let tracker = &house.control.tracker;
+    let of_sessions: BTreeSet<_> = tracker
+        .sessions()
+        .iter()
+        .map(|session| (session.call.clone(), session.id.clone()))
+        .collect();
+    let calls = tracker.calls();
+    let of_calls: Vec<_> = calls
+        .iter()
+        .flat_map(|call| {
+            let members = call.sessions.iter();
+            members.map(|session| (call.id.clone(), session.id.clone()))
+        })
+        .collect();
+    let is_each_once = of_calls.len() == of_sessions.len();
+    if !is_each_once || of_calls.into_iter().collect::<BTreeSet<_>>() != of_sessions {
+        trace.wrong("calls", format_args!("have not the sessions: {calls:?}"));
+    }
+}
+
 fn truth(sim: &Sim) -> BTreeMap<String, Facts> {
     let is_live = |channel: &ChannelView| channel.state < ChannelState::Hangup;
     sim.channels()
         .into_iter()
         .filter(is_live)
-        .map(|channel| (channel.uuid, (channel.answered, channel.peer)))
+        .map(|channel| {
+            (
+                channel.uuid,
+                (channel.answered, channel.call_state, channel.peer),
+            )
+        })
         .collect()
 }
 
@@ -102,7 +129,10 @@ fn tracked(house: &House, at: usize) -> BTreeMap<String, Facts> {
     live.iter()
         .map(|session| {
             let peer = session.peer.as_ref().map(ToString::to_string);
-            (session.id.to_string(), (session.answered, peer))
+            (
+                session.id.to_string(),
+                (session.answered, session.call_state, peer),
+            )
         })
         .collect()
 }
@@ -116,6 +146,9 @@ pub(super) async fn jobs_end(house: &House, trace: &Trace) {
         }
     }
     for job in jobs.list() {
+        if job.state == JobState::Lost && !trace.is_troubled(&job.spec.node) {
+            trace.wrong("jobs", format_args!("nothing was lost: {job:?}"));
+        }
         let has_outcome = job.outcome.is_some() && job.ended.is_some();
         if job.state.is_end() != has_outcome {
             trace.wrong("jobs", format_args!("is no end: {job:?}"));
@@ -129,6 +162,19 @@ pub(super) async fn jobs_end(house: &House, trace: &Trace) {
         }
     }
     trace.tell("all", format_args!("{} jobs have ended", jobs.list().len()));
+}
+
+/// No command that starts a job reached a node twice, nor two nodes.
+pub(super) fn jobs_start_once(house: &House, trace: &Trace) {
+    let mut seen = BTreeSet::new();
+    for command in house.sims.iter().flat_map(Sim::commands) {
+        let command = String::from_utf8_lossy(&command).into_owned();
+        if let Some((_, id)) = command.split_once("Job-UUID: ")
+            && !seen.insert(id.trim().to_owned())
+        {
+            trace.wrong("jobs", format_args!("a command came twice: {command}"));
+        }
+    }
 }
 
 /// Everything can be hung up, and the tracker and the nodes agree that nothing is left.
@@ -179,6 +225,21 @@ pub(super) async fn nothing_is_left(house: &House, trace: &Trace) {
         ]
     };
     soon(SETTLES, || left().iter().all(|(_, count)| *count == 0)).await;
+    // What has ended is forgotten, too.
+    let tracker = &control.tracker;
+    let is_forgotten = || {
+        tracker.sessions().is_empty()
+            && tracker.calls().is_empty()
+            && control.jobs.list().is_empty()
+    };
+    if !soon(house::RETENTION + SETTLES, is_forgotten).await {
+        let counts = (
+            tracker.sessions().len(),
+            tracker.calls().len(),
+            control.jobs.list().len(),
+        );
+        trace.wrong("gateway", format_args!("{counts:?} are never forgotten"));
+    }
     for (what, count) in left() {
         if count > 0 {
             trace.wrong("gateway", format_args!("{count} {what} are left"));

@@ -23,6 +23,9 @@ use tonic::body::Body;
 /// What the nodes' clocks show at the beginning, in seconds since 1970.
 const EPOCH: u64 = 1_800_000_000;
 
+/// How long what has ended is remembered.
+pub(super) const RETENTION: Duration = Duration::from_secs(240);
+
 type Dialled<'a> = Pin<Box<dyn Future<Output = io::Result<BoxIo>> + Send + 'a>>;
 
 /// The gateway and its nodes.
@@ -134,5 +137,7 @@ fn config() -> Config {
     config.esl.dead_after = Duration::from_secs(3);
     config.esl.backoff.min = Duration::from_millis(50);
     config.esl.backoff.max = Duration::from_secs(1);
+    config.sessions.retention = Duration::from_secs(20);
+    config.jobs.retention = RETENTION;
     config
 }

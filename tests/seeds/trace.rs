@@ -1,17 +1,21 @@
 //! What happened, in the order in which it did, and what of it was wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Mutex;
 
+use switchgate::domain::NodeId;
 use switchgate::pb;
 use tokio::time::Instant;
 
 /// Written by everyone who takes part in a seed.
 pub(super) struct Trace {
     began: Instant,
+    prints: bool,
     story: Mutex<String>,
     wrongs: Mutex<Vec<String>>,
+    /// Nodes to which something happened.
+    troubled: Mutex<BTreeSet<String>>,
     /// How each job ended whose end a client was told, by the job's id and the time it was made.
     ends: Mutex<HashMap<String, String>>,
 }
@@ -19,11 +23,13 @@ pub(super) struct Trace {
 // === impl Trace ===
 
 impl Trace {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(prints: bool) -> Self {
         Self {
             began: Instant::now(),
+            prints,
             story: Mutex::default(),
             wrongs: Mutex::default(),
+            troubled: Mutex::default(),
             ends: Mutex::default(),
         }
     }
@@ -31,7 +37,12 @@ impl Trace {
     pub(super) fn tell(&self, who: impl std::fmt::Display, what: impl std::fmt::Display) {
         let at = self.began.elapsed().as_millis();
         let mut story = self.story.lock().unwrap();
-        writeln!(story, "{at:>7} {who:<10} {what}").unwrap();
+        let line = format!("{at:>7} {who:<10} {what}");
+        // At once, since a seed may hang.
+        if self.prints {
+            println!("{line}");
+        }
+        writeln!(story, "{line}").unwrap();
     }
 
     /// Something happened that must not.
@@ -42,6 +53,22 @@ impl Trace {
             .lock()
             .unwrap()
             .push(format!("at {at} ms, {who}: {what}"));
+    }
+
+    /// Something goes wrong with a node.
+    pub(super) fn trouble(&self, node: &str, what: impl std::fmt::Display) {
+        self.troubled.lock().unwrap().insert(node.to_owned());
+        self.tell(node, what);
+    }
+
+    /// Whether anything went wrong with the node.
+    pub(super) fn is_troubled(&self, node: &NodeId) -> bool {
+        self.troubled.lock().unwrap().contains(node.as_str())
+    }
+
+    /// Whether anything went wrong with any node.
+    pub(super) fn is_troubled_at_all(&self) -> bool {
+        !self.troubled.lock().unwrap().is_empty()
     }
 
     /// A client was told of a job. Its end must be the same whoever is told of it, and when.

@@ -1,0 +1,71 @@
+//! What seeds have found, each as small as it can be.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use switchgate::domain::{JobId, NodeState};
+use switchgate::jobs::JobState;
+use switchgate::pb;
+use switchgate::pb::session_service_client::SessionServiceClient;
+use switchgate::sim::{Fault, Links};
+use tonic::Code;
+
+use super::house::House;
+use super::paused;
+use crate::gateway::{code_and_reason, metadata};
+
+/// Real time within which a test that does not spin is over.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn house() -> House {
+    let house = House::open(1).await;
+    for node in house.control.fleet.nodes() {
+        node.reached(NodeState::Ready).await;
+    }
+    // Every link is up.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    house
+}
+
+/// Under paused time a loop that never waits stops the clock: then the test is never over.
+fn without_spinning<F: Future<Output = ()> + 'static>(test: impl FnOnce() -> F + Send + 'static) {
+    let (over_tx, over_rx) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        paused(test());
+        over_tx.send(()).unwrap();
+    });
+    match over_rx.recv_timeout(PATIENCE) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("something spins"),
+        _ => thread.join().unwrap(),
+    }
+}
+
+#[test]
+fn a_cancelled_leg_waits_for_a_command_link_without_spinning_and_is_hung_up_then() {
+    without_spinning(|| async {
+        let house = house().await;
+        let sim = &house.sims[0];
+        let mut request = tonic::Request::new(pb::OriginateRequest {
+            endpoints: vec!["sim/no_answer".to_owned()],
+            ..Default::default()
+        });
+        request.set_timeout(Duration::from_secs(1));
+        let mut sessions = SessionServiceClient::new(house.server.clone());
+        let lose_links = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            sim.inject(Fault::RefuseConnections(Duration::from_secs(3)));
+            sim.inject_on(Links::Commands, Fault::DropLinks);
+        };
+        let (late, ()) = tokio::join!(sessions.originate(request), lose_links);
+        let late = late.unwrap_err();
+        assert_eq!(code_and_reason(&late).0, Code::DeadlineExceeded);
+        assert_eq!(sim.channels().len(), 1, "the far end rings");
+
+        let job: JobId = metadata(&late, "job_id").parse().unwrap();
+        let ended = house.control.jobs.ended(&job).await.unwrap();
+        assert_eq!(ended.state, JobState::Cancelled);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(sim.channels().is_empty());
+        assert!(house.close().await);
+    });
+}
