@@ -266,6 +266,21 @@ async fn nothing_is_left_when_links_and_calls_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_link_is_lost_at_once_also_while_its_reply_is_held_back() {
+    let drain = Drain::new();
+    let sim = sim(&drain);
+    let mut client = Client::login(&sim).await;
+    sim.inject(Fault::SlowReplies(Duration::from_secs(10)));
+    let began = Instant::now();
+    let drop_links = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        sim.inject(Fault::DropLinks);
+    };
+    let (reply, ()) = tokio::join!(client.ask("api status"), drop_links);
+    assert_eq!((reply, began.elapsed().as_secs()), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fault_of_some_links_leaves_the_others_alone() {
     let drain = Drain::new();
     let sim = sim(&drain);

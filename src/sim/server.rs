@@ -300,8 +300,10 @@ where
         self.core.world().remember(received.raw.clone());
         let slow = self.seen.slow;
         let answer = command::perform(&self.core, self.key, &mut self.login, received).await;
-        if !slow.is_zero() {
-            tokio::time::sleep(slow).await;
+        if !slow.is_zero()
+            && let Some(end) = self.dawdle(slow).await
+        {
+            return Ok(Some(end));
         }
         // A command may have been the fault itself, or have outlasted the link.
         if let Some(end) = self.suffer().await {
@@ -320,6 +322,25 @@ where
             Answer::Last(frame) => {
                 self.send(frame).await?;
                 Ok(Some(End::Notice))
+            }
+        }
+    }
+
+    /// Holds a reply back, unless the link is lost meanwhile.
+    async fn dawdle(&mut self, slow: Duration) -> Option<End> {
+        let until = tokio::time::Instant::now() + slow;
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(until) => return None,
+                changed = self.fault.changed() => {
+                    if changed.is_err() {
+                        return Some(End::Silent);
+                    }
+                }
+            }
+            if let Some(end) = self.suffer().await {
+                return Some(end);
             }
         }
     }
