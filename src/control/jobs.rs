@@ -270,9 +270,10 @@ impl Run {
                 }
             },
             Err(failure) if failure.reason() == Reason::OutcomeUnknown || was_sent(&failure) => {
-                // It may be running; its result, if there ever is one, comes as an event.
+                // It may be running; its result, if there ever is one, comes as an event. A reply that
+                // is merely late is not lost with its link.
                 jobs.started(&self.id);
-                reply_lost = true;
+                reply_lost = failure.reason() == Reason::OutcomeUnknown;
             }
             Err(failure) => {
                 jobs.finish(&self.id, End::Failed(failure));

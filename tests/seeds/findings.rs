@@ -6,12 +6,14 @@ use std::time::Duration;
 use switchgate::domain::{JobId, NodeState};
 use switchgate::jobs::JobState;
 use switchgate::pb;
+use switchgate::pb::job_service_client::JobServiceClient;
 use switchgate::pb::session_service_client::SessionServiceClient;
 use switchgate::sim::{Fault, Links};
 use tonic::Code;
 
 use super::house::House;
 use super::paused;
+use super::requests::seconds;
 use crate::gateway::{code_and_reason, metadata};
 
 /// Real time within which a test that does not spin is over.
@@ -66,6 +68,25 @@ fn a_cancelled_leg_waits_for_a_command_link_without_spinning_and_is_hung_up_then
         assert_eq!(ended.state, JobState::Cancelled);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(sim.channels().is_empty());
+        assert!(house.close().await);
+    });
+}
+
+#[test]
+fn a_job_whose_reply_is_late_on_a_link_that_lives_expires_and_is_not_lost() {
+    without_spinning(|| async {
+        let house = house().await;
+        let sim = &house.sims[0];
+        sim.inject(Fault::SlowReplies(Duration::from_millis(2500)));
+        let request = pb::RunJobRequest {
+            command: "msleep".to_owned(),
+            arguments: "1".to_owned(),
+            timeout: Some(seconds(2)),
+            ..Default::default()
+        };
+        let mut jobs = JobServiceClient::new(house.server.clone());
+        let ran = jobs.run_job(request).await.unwrap().into_inner();
+        assert_eq!(ran.job.unwrap().state(), pb::JobState::Expired);
         assert!(house.close().await);
     });
 }
