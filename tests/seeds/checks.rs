@@ -7,6 +7,7 @@ use switchgate::domain::{CallState, ChannelState, NodeState};
 use switchgate::jobs::JobState;
 use switchgate::pb;
 use switchgate::sim::{ChannelView, Sim};
+use tokio::time::Instant;
 
 use super::client::Shared;
 use super::house::{self, House};
@@ -18,6 +19,8 @@ const COMEBACK: Duration = Duration::from_secs(30);
 const SETTLES: Duration = Duration::from_secs(10);
 /// Longer than any job of a seed may run.
 const JOBS: Duration = Duration::from_secs(200);
+/// Pause between two attempts to hang all up: a call may still go on to its next leg.
+const ROUND: Duration = Duration::from_secs(3);
 
 /// What both the tracker and a node know of a session: whether it is answered, what a caller sees
 /// of it, and with whom it is bridged.
@@ -138,9 +141,9 @@ fn tracked(house: &House, at: usize) -> BTreeMap<String, Facts> {
 }
 
 /// Every job comes to an end, and to one that is true.
-pub(super) async fn jobs_end(house: &House, trace: &Trace) {
+pub(super) fn jobs_end(house: &House, trace: &Trace) {
     let jobs = &house.control.jobs;
-    if !soon(JOBS, || jobs.unfinished() == 0).await {
+    if jobs.unfinished() > 0 {
         for job in jobs.list().iter().filter(|job| !job.state.is_end()) {
             trace.wrong("jobs", format_args!("does not end: {job:?}"));
         }
@@ -179,20 +182,16 @@ pub(super) fn jobs_start_once(house: &House, trace: &Trace) {
 
 /// Everything can be hung up, and the tracker and the nodes agree that nothing is left.
 pub(super) async fn hang_up_all(house: &House, shared: &Shared, trace: &Trace) {
-    for at in 0..house.sims.len() {
-        let node_id = format!("sim-{at}");
-        let request = pb::HangupManyRequest {
-            filter: format!("node_id = {node_id}"),
-            ..Default::default()
-        };
-        match shared.sessions.clone().hangup_many(request).await {
-            Ok(response) => {
-                let count = response.into_inner().session_ids.len();
-                trace.tell(node_id, format_args!("{count} sessions are hung up"));
-            }
-            Err(status) => trace.wrong(node_id, format_args!("cannot hang up: {status:?}")),
+    let began = Instant::now();
+    loop {
+        hang_up(house, shared, trace).await;
+        if house.control.jobs.unfinished() == 0 || began.elapsed() > JOBS {
+            break;
         }
+        tokio::time::sleep(ROUND).await;
     }
+    // What the last job brought about.
+    hang_up(house, shared, trace).await;
     let is_empty = || {
         let mut sims = house.sims.iter().enumerate();
         sims.all(|(at, sim)| sim.channels().is_empty() && tracked(house, at).is_empty())
@@ -207,6 +206,23 @@ pub(super) async fn hang_up_all(house: &House, shared: &Shared, trace: &Trace) {
                 format_args!("sim-{at}"),
                 format_args!("there are left {left:?}, tracked {tracked:?}"),
             );
+        }
+    }
+}
+
+async fn hang_up(house: &House, shared: &Shared, trace: &Trace) {
+    for at in 0..house.sims.len() {
+        let node_id = format!("sim-{at}");
+        let request = pb::HangupManyRequest {
+            filter: format!("node_id = {node_id}"),
+            ..Default::default()
+        };
+        match shared.sessions.clone().hangup_many(request).await {
+            Ok(response) => {
+                let count = response.into_inner().session_ids.len();
+                trace.tell(node_id, format_args!("{count} sessions are hung up"));
+            }
+            Err(status) => trace.wrong(node_id, format_args!("cannot hang up: {status:?}")),
         }
     }
 }
@@ -232,7 +248,8 @@ pub(super) async fn nothing_is_left(house: &House, trace: &Trace) {
             && tracker.calls().is_empty()
             && control.jobs.list().is_empty()
     };
-    if !soon(house::RETENTION + SETTLES, is_forgotten).await {
+    tokio::time::sleep(house::RETENTION).await;
+    if !soon(SETTLES, is_forgotten).await {
         let counts = (
             tracker.sessions().len(),
             tracker.calls().len(),

@@ -189,7 +189,7 @@ impl Client {
     async fn run_api(&mut self) {
         let mark = self.mark();
         let (command, arguments, output) = match self.rng.random_range(0..4) {
-            // A link whose caller has left is given up after 3 s of silence, and that would be trouble.
+            // A link whose caller has left is given up after 5 s of silence, and that would be trouble.
             0 => ("msleep", self.rng.random_range(1..2_000).to_string(), None),
             1 => ("expr", format!("{} + 1", self.number), None),
             _ => ("echo", mark.clone(), Some(mark)),

@@ -24,7 +24,7 @@ use tonic::body::Body;
 const EPOCH: u64 = 1_800_000_000;
 
 /// How long what has ended is remembered.
-pub(super) const RETENTION: Duration = Duration::from_secs(240);
+pub(super) const RETENTION: Duration = Duration::from_secs(60);
 
 type Dialled<'a> = Pin<Box<dyn Future<Output = io::Result<BoxIo>> + Send + 'a>>;
 
@@ -133,8 +133,8 @@ fn config() -> Config {
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.grpc.reflection = false;
     config.esl.connect_timeout = Duration::from_secs(2);
-    config.esl.probe_after = Duration::from_secs(1);
-    config.esl.dead_after = Duration::from_secs(3);
+    config.esl.probe_after = Duration::from_secs(2);
+    config.esl.dead_after = Duration::from_secs(5);
     config.esl.backoff.min = Duration::from_millis(50);
     config.esl.backoff.max = Duration::from_secs(1);
     config.sessions.retention = Duration::from_secs(20);
