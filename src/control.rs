@@ -17,6 +17,7 @@ mod originate;
 mod playback;
 mod progress;
 mod recording;
+mod refusal;
 mod schedule;
 mod signalling;
 mod transfer;
@@ -42,12 +43,13 @@ pub use recording::Recording;
 pub use transfer::Extension;
 
 use crate::domain::{Failure, Reason, SessionId};
-use crate::esl::{Command, Outcome, Reply};
+use crate::esl::Command;
 use crate::events::{Cursor, Journal};
 use crate::fleet::{Fleet, LinkRecipe, Node};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Session, Tracker};
+use refusal::accepted;
 
 /// Longest time in which FreeSWITCH has to take a job; its work does not count.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -157,28 +159,6 @@ pub(crate) fn wrong_state(session: &Session, why: &str) -> Failure {
 /// A command in the rendering of `esl::quote`.
 pub(crate) fn api(command: &crate::esl::quote::ApiCommand) -> Command {
     Command::rendered(command.api())
-}
-
-/// Turns FreeSWITCH's refusal of a command on a session into a failure.
-pub(crate) fn accepted(reply: &Reply, what: &str, session: &Session) -> Result<Outcome, Failure> {
-    let outcome = reply.outcome();
-    let text = match &outcome {
-        Outcome::Error(text) => text,
-        Outcome::Usage(text) => text,
-        Outcome::Ok(_) | Outcome::Data(_) | Outcome::NoReply => return Ok(outcome),
-    };
-    // `-ERR No such channel!` of the uuid_* apis, `-ERR invalid session id` of sendmsg.
-    let lower = text.to_ascii_lowercase();
-    let failure = if lower.starts_with("no such channel") || lower.starts_with("invalid session id")
-    {
-        ended(session)
-    } else {
-        let message = format!("FreeSWITCH refused {what}: {}", reply.text().trim_end());
-        Failure::new(Reason::CommandRejected, message)
-            .session(&session.id)
-            .node(&session.node)
-    };
-    Err(failure.reply(&reply.text()))
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! What clients see when links and nodes fail: code, reason, how soon, and that the gateway
 //! recovers by itself and leaves nothing behind.
 
-mod fill;
+pub(crate) mod fill;
 mod jobs;
 mod links;
 mod placement;
+mod refusals;
 mod replies;
 mod restart;
 

@@ -57,8 +57,8 @@ impl Control {
     }
 }
 
-/// What the list's query failed with, told of the command that waited for it: that one was not sent.
-fn unsent(failure: Failure) -> Failure {
+/// What a query failed with, told of the command that waited for it: that one was not sent.
+pub(super) fn unsent(failure: Failure) -> Failure {
     match failure.reason() {
         Reason::OutcomeUnknown => {
             let mut unsent =

@@ -87,7 +87,12 @@ impl Control {
         let mut peer_ended = peer_ended;
         tokio::select! {
             biased;
-            joined = self.effect(node, session, "uuid_bridge", api(&command), joined, deadline) => joined?,
+            joined = self.effect(node, session, "uuid_bridge", api(&command), joined, deadline) => {
+                // It may be the peer that is gone.
+                if let Err(refusal) = joined {
+                    return Err(self.explained(node, &peer, refusal, deadline).await);
+                }
+            }
             Ok(failure) = peer_ended.seen() => return Err(failure),
         }
         Ok(peer_id.clone())
@@ -127,7 +132,9 @@ impl Control {
         let reply = node
             .send(Command::rendered(text), Some(&session.id), deadline)
             .await?;
-        accepted(&reply, "bridge", session)?;
+        if let Err(refusal) = accepted(&reply, "bridge", session) {
+            return Err(self.explained(node, session, refusal, deadline).await);
+        }
         match await_effect(node, session, "bridge", watch, deadline).await? {
             None => Ok(peer),
             Some(disposition) => Err(bridge_failure(&disposition)

@@ -58,36 +58,11 @@ impl Control {
             Err(failure) => return Err(failure),
         };
         if let Err(refusal) = accepted(&reply, what, session) {
-            return Err(self.with_its_end(node, session, refusal, deadline).await);
+            return Err(self.explained(node, session, refusal, deadline).await);
         }
         // The effect's event may be waiting by now.
         node.expect_event();
         await_effect(node, session, what, watch, deadline).await
-    }
-
-    /// FreeSWITCH no longer knows a session whose end is still on its way over the event link: the
-    /// caller is told how it ended.
-    async fn with_its_end(
-        &self,
-        node: &Node,
-        session: &Session,
-        refusal: Failure,
-        deadline: Deadline,
-    ) -> Failure {
-        if refusal.reason() != Reason::SessionEnded {
-            return refusal;
-        }
-        let mut end = self.tracker.watch(node.id(), &session.id, |sighting| {
-            (!sighting.session.is_live()).then(|| ended(sighting.session))
-        });
-        let soon = deadline.min(Deadline::after(AFTERMATH));
-        match soon.bound(end.seen()).await {
-            Some(Ok(failure)) => match refusal.metadata().get("freeswitch_reply") {
-                Some(reply) => failure.reply(reply),
-                None => failure,
-            },
-            _ => refusal,
-        }
     }
 }
 

@@ -167,7 +167,9 @@ impl Control {
             self.tracker.learn_variables(id, &told);
         }
         for reply in replies? {
-            accepted(&reply, "uuid_setvar", &session)?;
+            if let Err(refusal) = accepted(&reply, "uuid_setvar", &session) {
+                return Err(self.explained(&node, &session, refusal, deadline).await);
+            }
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::applications::unsent;
 use super::{Control, Seen, accepted, api, wrong_state};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::Outcome;
@@ -45,12 +46,15 @@ impl Control {
         deadline: Deadline,
     ) -> Result<(Seen, Outcome), Failure> {
         let reply = node.send(api(command), Some(&session.id), deadline).await?;
-        let outcome = accepted(&reply, command.command(), session)?;
-        Ok((self.look(&session.id)?, outcome))
+        match accepted(&reply, command.command(), session) {
+            Ok(outcome) => Ok((self.look(&session.id)?, outcome)),
+            Err(refusal) => Err(self.explained(node, session, refusal, deadline).await),
+        }
     }
 
     /// Whether a session has a media bug of this function on this target. Starting one that is
-    /// there already succeeds, but gives no event.
+    /// there already succeeds, but gives no event. Asked before the verb's own command, which was
+    /// not sent when this fails.
     pub(super) async fn has_bug(
         &self,
         node: &Node,
@@ -62,7 +66,8 @@ impl Control {
             .map_err(in_field("session_id"))?;
         let reply = node
             .send(api(&command), Some(&session.id), deadline)
-            .await?;
+            .await
+            .map_err(unsent)?;
         let answer = reply.answer();
         let list = String::from_utf8_lossy(&answer);
         let function = format!("<function>{function}</function>");

@@ -65,6 +65,8 @@ fn status(line: &str) -> Option<Outcome> {
     };
     rest_after("+OK")
         .map(Outcome::Ok)
+        // `uuid_answer` and the like (`mod_commands.c`).
+        .or_else(|| rest_after("-ERROR").map(Outcome::Error))
         .or_else(|| rest_after("-ERR").map(Outcome::Error))
         .or_else(|| rest_after("-USAGE").map(Outcome::Usage))
 }
@@ -119,6 +121,7 @@ mod tests {
             ("-ERR a\n+OK b\n-ERR c\n\n", "-ERR c"),
             ("-USAGE: a\n b\n", "-USAGE: a\n b"),
             ("\n\r\n", "no reply"),
+            ("-ERROR\n", "-ERR "),
             ("-ERR no reply", "no reply"),
             ("-ERR no reply at all", "-ERR no reply at all"),
         ];

@@ -19,7 +19,7 @@ const ONE: &str = "11111111-1111-4111-8111-111111111111";
 const TWO: &str = "22222222-2222-4222-8222-222222222222";
 
 /// A gateway over a scripted node, `sim-0`, which need not be in service.
-pub(super) async fn over_fake() -> (Gateway, FakeNode) {
+pub(crate) async fn over_fake() -> (Gateway, FakeNode) {
     let drain = Drain::new();
     let fake = FakeNode::start(&drain).await;
     (launch(&fake, drain).await, fake)
@@ -44,7 +44,7 @@ pub(super) async fn connected_again(gateway: &Gateway) {
 }
 
 /// A call that was told of by its events.
-async fn living(gateway: &Gateway, fake: &FakeNode, id: &str) {
+pub(crate) async fn living(gateway: &Gateway, fake: &FakeNode, id: &str) {
     reached(gateway, "sim-0", NodeState::Ready).await;
     fake.channel_event("CHANNEL_CREATE", id, &[("Channel-State", "CS_INIT")]);
     seen(gateway, id, |session| session.is_live()).await;
