@@ -44,6 +44,7 @@ mod sim_outbound;
 mod tracker_captures;
 mod verbs;
 mod verbs_dtmf;
+mod verbs_failures;
 mod verbs_media;
 mod verbs_path;
 mod verbs_signalling;

@@ -78,7 +78,8 @@ impl Control {
             false => ("avmd_stop", "avmd::stop"),
         };
         self.check_application(node, application, "session_id", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         if self.has_amd(node, session, deadline).await? == on {
             return self.look(&session.id);
         }
@@ -107,7 +108,7 @@ impl Control {
         match seen {
             Some(seen) => Ok(seen),
             // Another client was faster.
-            None if self.has_amd(node, session, deadline).await? == on => self.look(&session.id),
+            None if self.has_amd(node, session, deadline).await == Ok(on) => self.look(&session.id),
             None => Err(Failure::new(
                 Reason::CommandRejected,
                 format!("{application} had no effect; FreeSWITCH's log says why"),

@@ -127,7 +127,8 @@ impl Control {
         )
         .map_err(in_field("prompt"))?;
         self.check_application(&node, "play_and_get_digits", "session_id", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let ticket = ticket.to_string();
         let header = format!("variable_{variable}");
         let rejected_header = format!("{header}_invalid");

@@ -73,7 +73,8 @@ impl Control {
         )
         .map_err(|error| refused(&request.application, &error))?;
         self.check_application(&node, &request.application, "application", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let wait = request.wait;
         let ticket = ticket.to_string();
         let witness = self.witness();

@@ -90,7 +90,8 @@ impl Control {
         let text = sendmsg_execute(&session.id, application, &target, &ticket, true, loops)
             .map_err(in_field("files"))?;
         self.check_application(&node, application, "files", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let (ticket, to_end) = (ticket.to_string(), request.to_end);
         let mut is_ours = false;
         let witness = self.witness();
@@ -304,7 +305,8 @@ impl Control {
         }
         check_application_name(application).map_err(in_field("application"))?;
         self.check_application(&node, application, "application", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let legs = match legs {
             Legs::Own => "aleg",
             Legs::Peer => "bleg",

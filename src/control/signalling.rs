@@ -146,7 +146,8 @@ impl Control {
         let text = sendmsg_execute(&session.id, "redirect", uri, &ticket, true, None)
             .map_err(in_field("uri"))?;
         self.check_application(node, "redirect", "session_id", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let witness = self.witness();
         let down = self.watch_effect(node, &session.id, move |sight| {
             (!sight.session.is_live()).then(|| witness(sight.session))

@@ -146,7 +146,8 @@ impl Control {
         let text = sendmsg_execute(id, "att_xfer", &arguments, &ticket, false, None)
             .map_err(in_field("endpoint"))?;
         self.check_application(&node, "att_xfer", "session_id", deadline)
-            .await?;
+            .await
+            .map_err(|failure| failure.session(&session.id))?;
         let (wanted, ticket) = (third.clone(), ticket.to_string());
         let watch = self.watch_execution(&node, id, move |sight| {
             if sight.session.peer.as_ref() == Some(&wanted) {
