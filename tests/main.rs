@@ -17,6 +17,7 @@ mod client;
 mod cutter;
 mod docs;
 mod drain;
+mod errors;
 mod esl_captures;
 mod esl_connector;
 mod esl_link;

@@ -68,18 +68,4 @@ pub fn call_failure(cause: HangupCause) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_node_says_when_to_try_again_and_a_busy_line_does_not() {
-        let full = call_failure(HangupCause::SwitchCongestion);
-        assert_eq!(full.reason(), Reason::NodeLimit);
-        assert_eq!(full.retry_delay(), Some(LIMIT_RETRY));
-        let busy = call_failure(HangupCause::UserBusy);
-        assert_eq!(
-            (busy.reason(), busy.retry_delay()),
-            (Reason::CallFailed, None)
-        );
-    }
-}
+mod tests;
