@@ -3,51 +3,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
 use switchgate::pb::session_service_client::SessionServiceClient;
 use switchgate::pb::{self, bridge_request, seek_playback_request};
 use tonic::transport::Channel;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
-use crate::gateway::{Gateway, within};
-use crate::verbs::{answered, bridged, run_api, seconds, tone, unanswered};
-
-/// Where tests record to, on the node.
-pub(crate) const RECORDING: &str = "/tmp/switchgate.wav";
-
-/// A leg that an RPC is asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Leg {
-    /// An outbound one that its far end has not answered.
-    Calling,
-    /// An inbound one that is not answered.
-    Ringing,
-    /// Answered and parked.
-    Answered,
-    /// Answered and parked, beside another one like it.
-    Pair,
-    /// Bridged.
-    Bridged,
-    /// On hold.
-    Held,
-    /// Hears a file.
-    Playing,
-    /// Recorded to [`RECORDING`].
-    Recorded,
-    /// Listened to for a beep.
-    Listened,
-}
-
-/// What a request is about.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ask {
-    pub(crate) session_id: String,
-    /// The other leg of [`Leg::Pair`].
-    pub(crate) other_id: String,
-    pub(crate) request_id: String,
-    pub(crate) timeout: Option<Duration>,
-}
+use super::legs::{Ask, Leg, RECORDING};
+use crate::gateway::within;
+use crate::verbs::{seconds, tone};
 
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
@@ -73,13 +37,12 @@ macro_rules! verb {
             wrong: $wrong,
             call: |channel, ask| {
                 let mut client = SessionServiceClient::new(channel);
-                let message = pb::$request {
+                let request = pb::$request {
                     session_id: ask.session_id,
                     request_id: ask.request_id,
                     $($field: $value,)*
                     ..Default::default()
                 };
-                let request = timed(message, ask.timeout);
                 Box::pin(async move { within(client.$method(request)).await.map(|_: Response<_>| ()) })
             },
         }
@@ -429,13 +392,12 @@ fn hangup_many() -> Verb {
         wrong: None,
         call: |channel, ask| {
             let mut client = SessionServiceClient::new(channel);
-            let message = pb::HangupManyRequest {
+            let request = pb::HangupManyRequest {
                 // A leg that was placed alone is a call of its own.
                 filter: format!("call_id = \"{}\"", ask.session_id),
                 request_id: ask.request_id,
                 ..Default::default()
             };
-            let request = timed(message, ask.timeout);
             Box::pin(async move { within(client.hangup_many(request)).await.map(|_| ()) })
         },
     }
@@ -449,12 +411,11 @@ fn bridge() -> Verb {
         wrong: Some(Leg::Ringing),
         call: |channel, ask| {
             let mut client = SessionServiceClient::new(channel);
-            let message = pb::BridgeRequest {
+            let request = pb::BridgeRequest {
                 session_id: ask.session_id,
                 peer: Some(bridge_request::Peer::PeerSessionId(ask.other_id)),
                 request_id: ask.request_id,
             };
-            let request = timed(message, ask.timeout);
             Box::pin(async move { within(client.bridge(request)).await.map(|_| ()) })
         },
     }
@@ -468,76 +429,12 @@ fn eavesdrop() -> Verb {
         wrong: Some(Leg::Ringing),
         call: |channel, ask| {
             let mut client = SessionServiceClient::new(channel);
-            let message = pb::EavesdropRequest {
+            let request = pb::EavesdropRequest {
                 session_id: ask.session_id,
                 target_session_id: ask.other_id,
                 request_id: ask.request_id,
             };
-            let request = timed(message, ask.timeout);
             Box::pin(async move { within(client.eavesdrop(request)).await.map(|_| ()) })
         },
-    }
-}
-
-fn timed<T>(message: T, timeout: Option<Duration>) -> Request<T> {
-    let mut request = Request::new(message);
-    if let Some(timeout) = timeout {
-        request.set_timeout(timeout);
-    }
-    request
-}
-
-/// Makes such a leg.
-pub(crate) async fn prepare(gateway: &Gateway, leg: Leg) -> Ask {
-    let mut other_id = uuid::Uuid::new_v4().to_string();
-    let mut sessions = gateway.sessions();
-    let session_id = match leg {
-        Leg::Calling => unanswered(gateway).await.0,
-        // Placed by nobody here, so that no job waits for it.
-        Leg::Ringing if !gateway.sims.is_empty() => crate::faults::inbound(gateway).await,
-        Leg::Ringing => unanswered(gateway).await.1,
-        Leg::Bridged => bridged(gateway).await.0,
-        _ => answered(gateway).await,
-    };
-    let id = || session_id.clone();
-    match leg {
-        Leg::Pair => other_id = answered(gateway).await,
-        Leg::Held => {
-            let request = pb::HoldRequest {
-                session_id: id(),
-                ..Default::default()
-            };
-            within(sessions.hold(request)).await.unwrap();
-        }
-        Leg::Playing => {
-            let request = pb::PlaybackRequest {
-                session_id: id(),
-                files: vec![tone(60_000)],
-                ..Default::default()
-            };
-            within(sessions.playback(request)).await.unwrap();
-        }
-        Leg::Recorded => {
-            let request = pb::StartRecordingRequest {
-                session_id: id(),
-                path: RECORDING.to_owned(),
-                ..Default::default()
-            };
-            within(sessions.start_recording(request)).await.unwrap();
-        }
-        Leg::Listened => {
-            run_api(gateway, "load", "mod_avmd").await;
-            let request = pb::StartAmdRequest {
-                session_id: id(),
-                ..Default::default()
-            };
-            within(sessions.start_amd(request)).await.unwrap();
-        }
-        Leg::Calling | Leg::Ringing | Leg::Answered | Leg::Bridged => {}
-    }
-    Ask {
-        session_id,
-        other_id,
-        ..Ask::default()
     }
 }
