@@ -28,6 +28,7 @@ mod gateway;
 mod lists;
 mod lists_paging;
 mod live_quoting;
+mod live_restart;
 mod node_membership;
 mod originate_stream;
 mod peer;

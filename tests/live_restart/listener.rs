@@ -1,0 +1,141 @@
+//! A subscriber that keeps what it was told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use switchgate::events::Cursor;
+use switchgate::pb::{self, header_selection, subscribe_response::Message};
+use tokio::task::JoinHandle;
+
+use crate::client::start_at;
+use crate::faults::{Told, until};
+use crate::gateway::Gateway;
+
+/// How long a resuming listener stays on one stream.
+const STAY: Duration = Duration::from_millis(700);
+
+pub(super) struct Listener {
+    heard: Arc<Mutex<Heard>>,
+    task: JoinHandle<()>,
+}
+
+/// What came, in order.
+#[derive(Default)]
+pub(super) struct Heard {
+    told: Vec<Told>,
+    /// Cursors of the events.
+    pub(super) events: Vec<String>,
+    /// Of the last response.
+    cursor: String,
+    pub(super) resumed: usize,
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// On one stream to the end.
+    pub(super) fn begin(gateway: &Gateway) -> Self {
+        Self::listen(gateway, None)
+    }
+
+    /// Leaves its stream again and again, and goes on at its cursor.
+    pub(super) fn begin_resuming(gateway: &Gateway) -> Self {
+        Self::listen(gateway, Some(STAY))
+    }
+
+    fn listen(gateway: &Gateway, stay: Option<Duration>) -> Self {
+        let heard = Arc::<Mutex<Heard>>::default();
+        // Both begin at the same place, whenever their tasks first run.
+        let begin = gateway.control.journal.cursor().to_string();
+        lock(&heard).cursor.clone_from(&begin);
+        let (mut client, heard_by_task) = (gateway.events(), Arc::clone(&heard));
+        let task = tokio::spawn(async move {
+            loop {
+                let request = pb::SubscribeRequest {
+                    start: Some(start_at(&lock(&heard_by_task).cursor)),
+                    header_selection: Some(only(&["Switchgate-Synthetic", "Hangup-Cause"])),
+                    ..Default::default()
+                };
+                let mut stream = client.subscribe(request).await.unwrap().into_inner();
+                let listen = async {
+                    loop {
+                        let response = stream.message().await.expect("the stream goes on");
+                        lock(&heard_by_task).take(response.expect("the stream goes on"));
+                    }
+                };
+                match stay {
+                    Some(stay) => drop(tokio::time::timeout(stay, listen).await),
+                    None => listen.await,
+                }
+                lock(&heard_by_task).resumed += 1;
+            }
+        });
+        Self { heard, task }
+    }
+
+    /// How much was told until now.
+    pub(super) fn told(&self) -> usize {
+        lock(&self.heard).told.len()
+    }
+
+    /// What was told since then, up to a cursor.
+    pub(super) async fn since(&self, count: usize, end: Cursor) -> Vec<Told> {
+        self.reached(end).await;
+        lock(&self.heard).told[count..].to_vec()
+    }
+
+    async fn reached(&self, end: Cursor) {
+        until(|| {
+            let cursor: Cursor = lock(&self.heard).cursor.parse().unwrap();
+            cursor.position >= end.position
+        })
+        .await;
+    }
+
+    /// Everything up to a cursor, when it has come.
+    pub(super) async fn up_to(self, end: Cursor) -> Heard {
+        self.reached(end).await;
+        self.task.abort();
+        let mut heard = std::mem::take(&mut *lock(&self.heard));
+        heard.events.retain(|cursor| {
+            let cursor: Cursor = cursor.parse().unwrap();
+            cursor.position <= end.position
+        });
+        heard
+    }
+}
+
+// === impl Heard ===
+
+impl Heard {
+    fn take(&mut self, response: pb::SubscribeResponse) {
+        self.cursor = response.cursor;
+        match response.message.unwrap() {
+            Message::Events(batch) => {
+                for event in batch.events {
+                    self.events.push(event.cursor.clone());
+                    self.told.push(Told::Event(Box::new(event)));
+                }
+            }
+            Message::Gap(gap) => self.told.push(Told::Gap(gap)),
+            Message::NodeState(node) => {
+                self.told
+                    .push(Told::State(node.node_id.clone(), node.state()));
+            }
+            Message::Checkpoint(_) => {}
+        }
+    }
+}
+
+fn only(names: &[&str]) -> pb::HeaderSelection {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    pb::HeaderSelection {
+        selection: Some(header_selection::Selection::Names(pb::HeaderNames {
+            names,
+        })),
+    }
+}
+
+fn lock(heard: &Mutex<Heard>) -> std::sync::MutexGuard<'_, Heard> {
+    heard.lock().unwrap_or_else(PoisonError::into_inner)
+}
