@@ -279,6 +279,7 @@ async fn about_jobs() -> Vec<Status> {
             session: None,
             labels: Default::default(),
             timeout: Duration::from_secs(60),
+            mark: None,
         };
         gateway.control.jobs.register(spec).unwrap();
     }

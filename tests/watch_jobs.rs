@@ -146,6 +146,7 @@ fn spec(name: usize, gateway: &Gateway) -> JobSpec {
         session: None,
         labels: Default::default(),
         timeout: Duration::from_secs(1),
+        mark: None,
     }
 }
 

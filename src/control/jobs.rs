@@ -86,6 +86,8 @@ impl Control {
                 _ => self.fleet.place(&request.selector, &legs)?,
             },
         };
+        // Nobody would hear its result.
+        node.check_hears()?;
         let spec = JobSpec {
             id: request.id.unwrap_or_else(JobId::generate),
             command: request.command,

@@ -206,18 +206,16 @@ impl Jobs {
     /// # Errors
     /// JOB_NOT_FOUND, or JOB_RUNNING while it has not ended.
     pub fn delete(&self, id: &JobId) -> Result<(), Failure> {
-        let job = self.get(id)?;
-        if !job.state.is_end() {
+        let mut table = self.lock();
+        let entry = table.jobs.get(id.as_str()).ok_or_else(|| unknown(id))?;
+        let state = entry.job.borrow().state;
+        if !state.is_end() {
             let message = format!("job {id} has not ended yet; cancel it first");
             return Err(Failure::new(Reason::JobRunning, message)
                 .job(id)
-                .with("state", job.state.name()));
+                .with("state", state.name()));
         }
-        let mut table = self.lock();
-        if table.jobs.remove(id.as_str()).is_some() {
-            table.output_bytes -= job.output_bytes();
-        }
-        table.finished.retain(|(_, finished)| finished != id);
+        table.forget(id);
         Ok(())
     }
 
@@ -375,8 +373,7 @@ impl Table {
         let is_void = matches!(&entry.job.borrow().outcome,
             Some(Err(failure)) if failure.retry_delay().is_some());
         if is_void {
-            self.jobs.remove(id.as_str());
-            self.finished.retain(|(_, finished)| finished != id);
+            self.forget(id);
         }
         is_void
     }
@@ -391,9 +388,19 @@ impl Table {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, id)) = self.finished.pop_front()
-            && let Some(entry) = self.jobs.remove(id.as_str())
-        {
+        if let Some((_, id)) = self.finished.pop_front() {
+            self.remove(&id);
+        }
+    }
+
+    /// Forgets a job that has ended.
+    fn forget(&mut self, id: &JobId) {
+        self.finished.retain(|(_, finished)| finished != id);
+        self.remove(id);
+    }
+
+    fn remove(&mut self, id: &JobId) {
+        if let Some(entry) = self.jobs.remove(id.as_str()) {
             self.output_bytes -= entry.job.borrow().output_bytes();
         }
     }
@@ -463,54 +470,4 @@ fn end_job(job: &mut Job, end: End) {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    fn spec(id: &str) -> JobSpec {
-        JobSpec {
-            id: id.parse().unwrap(),
-            command: "originate".to_owned(),
-            arguments: String::new(),
-            node: "a".parse().unwrap(),
-            session: None,
-            labels: Arc::default(),
-            timeout: Duration::from_secs(1),
-            mark: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn only_a_job_of_which_nothing_came_makes_room_for_another_of_its_id() {
-        let jobs = Jobs::start(JobsConfig::default(), &Drain::new());
-        let unsent =
-            Failure::new(Reason::NodeUnavailable, "down").retry_after(Duration::from_secs(1));
-        let spec = spec("x");
-        jobs.register(spec.clone()).unwrap();
-        assert!(jobs.register(spec.clone()).is_err());
-        jobs.finish(&spec.id, End::Failed(unsent));
-        jobs.register(spec.clone()).unwrap();
-        assert_eq!((jobs.unfinished(), jobs.list().len()), (1, 1));
-        jobs.finish(&spec.id, End::Answered(Bytes::from_static(b"+OK\n")));
-        assert!(jobs.register(spec).is_err());
-    }
-
-    #[tokio::test]
-    async fn outputs_are_bounded_in_bytes() {
-        let jobs = Jobs::start(JobsConfig::default(), &Drain::new());
-        let output = Bytes::from(vec![b'x'; MAX_OUTPUT_BYTES / 16]);
-        for at in 0..12 {
-            let spec = spec(&at.to_string());
-            jobs.register(spec.clone()).unwrap();
-            jobs.finish(&spec.id, End::Answered(output.clone()));
-        }
-        assert_eq!(jobs.list().len(), 8);
-        assert!(jobs.get(&spec("11").id).is_ok());
-        // What is deleted does not count any more.
-        for at in 4..12 {
-            jobs.delete(&spec(&at.to_string()).id).unwrap();
-        }
-        assert_eq!(jobs.lock().output_bytes, 0);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use switchgate::jobs::JobState;
 use switchgate::pb;
 
 use super::fill::{connected_again, over_fake};
-use super::{job, job_end, leave, reached, run_job, until};
+use super::{assert_unavailable, job, job_end, leave, node, reached, run_job, seen, until};
 use crate::fake_node::{FakeNode, Say};
 use crate::gateway::{Gateway, within};
 
@@ -112,5 +112,25 @@ async fn results_of_unknown_jobs_are_events_and_nothing_else() {
     fake.push(&[("Event-Name", "BACKGROUND_JOB")], "no id");
     let response = within(gateway.jobs().list_jobs(pb::ListJobsRequest::default())).await;
     assert!(response.unwrap().into_inner().jobs.is_empty());
+    leave(gateway).await;
+}
+
+#[tokio::test]
+async fn a_job_whose_result_nobody_would_hear_is_not_sent() {
+    const SESSION: &str = "11111111-1111-4111-8111-111111111111";
+    let (gateway, fake) = ready().await;
+    fake.channel_event("CHANNEL_CREATE", SESSION, &[("Channel-State", "CS_INIT")]);
+    seen(&gateway, SESSION, |session| session.is_live()).await;
+    // The event link is away; those for commands live.
+    fake.on("event plain ALL", [Say::Nothing]);
+    fake.drop_event_links();
+    reached(&gateway, "sim-0", NodeState::Down).await;
+    assert!(node(&gateway, "sim-0").command_links().0 > 0);
+    let request = pb::RunJobRequest {
+        session_id: SESSION.to_owned(),
+        ..job("uuid_break", SESSION)
+    };
+    assert_unavailable(&run_job(&gateway, request).await.unwrap_err());
+    assert_eq!(fake.count("bgapi"), 0);
     leave(gateway).await;
 }

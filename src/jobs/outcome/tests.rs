@@ -98,6 +98,7 @@ fn spec(command: &str) -> JobSpec {
         session: None,
         labels: crate::tracker::Labels::default(),
         timeout: Duration::from_secs(1),
+        mark: None,
     }
 }
 
