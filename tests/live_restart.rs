@@ -82,8 +82,7 @@ async fn endure(mut victim: Victim, target: String, rounds: usize) {
         ready_again(&gateway, &before).await;
         let (since_kill, since_start) = (killed.elapsed(), started.elapsed());
         before.check_ended(&gateway);
-        let now = gateway.control.journal.cursor();
-        check_story(&whole.since(told_before, now).await, &before);
+        check_story(&whole.until_ready(told_before).await, &before);
         // Under load again, then a quiet moment in which the calls stay as they are.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         load.hold().await;

@@ -78,9 +78,10 @@ impl Listener {
         lock(&self.heard).told.len()
     }
 
-    /// What was told since then, up to a cursor.
-    pub(super) async fn since(&self, count: usize, end: Cursor) -> Vec<Told> {
-        self.reached(end).await;
+    /// What was told since then, up to the node's return to service.
+    pub(super) async fn until_ready(&self, count: usize) -> Vec<Told> {
+        let is_ready = |told: &Told| matches!(told, Told::State(_, pb::NodeState::Ready));
+        until(|| lock(&self.heard).told[count..].iter().any(is_ready)).await;
         lock(&self.heard).told[count..].to_vec()
     }
 
