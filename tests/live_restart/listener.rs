@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use switchgate::events::Cursor;
 use switchgate::pb::{self, header_selection, subscribe_response::Message};
+use switchgate::shutdown::Drain;
 use tokio::task::JoinHandle;
 
 use crate::client::start_at;
@@ -34,22 +35,22 @@ pub(super) struct Heard {
 
 impl Listener {
     /// On one stream to the end.
-    pub(super) fn begin(gateway: &Gateway) -> Self {
-        Self::listen(gateway, None)
+    pub(super) fn begin(gateway: &Gateway, tasks: &Drain) -> Self {
+        Self::listen(gateway, None, tasks)
     }
 
     /// Leaves its stream again and again, and goes on at its cursor.
-    pub(super) fn begin_resuming(gateway: &Gateway) -> Self {
-        Self::listen(gateway, Some(STAY))
+    pub(super) fn begin_resuming(gateway: &Gateway, tasks: &Drain) -> Self {
+        Self::listen(gateway, Some(STAY), tasks)
     }
 
-    fn listen(gateway: &Gateway, stay: Option<Duration>) -> Self {
+    fn listen(gateway: &Gateway, stay: Option<Duration>, tasks: &Drain) -> Self {
         let heard = Arc::<Mutex<Heard>>::default();
         // Both begin at the same place, whenever their tasks first run.
         let begin = gateway.control.journal.cursor().to_string();
         lock(&heard).cursor.clone_from(&begin);
         let (mut client, heard_by_task) = (gateway.events(), Arc::clone(&heard));
-        let task = tokio::spawn(async move {
+        let task = tasks.spawn(async move {
             loop {
                 let request = pb::SubscribeRequest {
                     start: Some(start_at(&lock(&heard_by_task).cursor)),

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use switchgate::pb;
+use switchgate::shutdown::Drain;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -79,7 +80,7 @@ struct Caller {
 // === impl Load ===
 
 impl Load {
-    pub(super) fn start(gateway: &Arc<Gateway>, far_end: String, seed: u64) -> Self {
+    pub(super) fn start(gateway: &Arc<Gateway>, far_end: String, seed: u64, tasks: &Drain) -> Self {
         let (phase, phase_rx) = watch::channel(Phase::Busy);
         let outcomes = Arc::<Mutex<Outcomes>>::default();
         let caller = Caller {
@@ -89,7 +90,7 @@ impl Load {
             outcomes: Arc::clone(&outcomes),
         };
         let mut random = StdRng::seed_from_u64(seed);
-        let begin = tokio::spawn(async move {
+        let begin = tasks.spawn(async move {
             let mut calls = JoinSet::new();
             let mut tick = tokio::time::interval(PACE);
             while *caller.phase.borrow() == Phase::Busy {

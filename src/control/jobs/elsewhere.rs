@@ -19,7 +19,7 @@ impl Run {
         {
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Follows the call that this gateway was refused for, if there is one: FreeSWITCH refuses in
