@@ -245,6 +245,7 @@ fn link_recipe(esl: &EslConfig, dialer: Arc<dyn Dialer>) -> LinkRecipe {
             },
             ..ConnectionConfig::default()
         },
+        query_timeout: esl.query_timeout,
         backoff: (esl.backoff.min, esl.backoff.max),
         command_links: esl.command_links,
     }

@@ -188,6 +188,7 @@ mod tests {
                 dialer: Arc::new(TcpDialer { silence: second }),
                 link: ConnectionConfig::default(),
                 backoff: (second, second),
+                query_timeout: second,
                 command_links: 1,
             }),
             tracker: sinks.tracker,

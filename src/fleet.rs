@@ -1,5 +1,6 @@
 //! The nodes: links, their supervision, and what each FreeSWITCH says of itself.
 
+mod census;
 mod figures;
 mod membership;
 mod node;
@@ -8,6 +9,7 @@ mod pool;
 mod sink;
 mod supervisor;
 mod sync;
+mod synthetic;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,6 +31,10 @@ use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Labels, Tracker};
 
+/// How `show` starts its refusal where FreeSWITCH runs without a database (`show_function` in
+/// `mod_commands.c`).
+pub const NO_DATABASE: &[u8] = b"-ERR SQL disabled";
+
 /// One node as the configuration gives it.
 #[derive(Debug, Clone)]
 pub struct NodeSpec {
@@ -42,6 +48,8 @@ pub struct NodeSpec {
     pub command_links: usize,
     /// How each link behaves.
     pub link: ConnectionConfig,
+    /// How long FreeSWITCH may take for an answer when it is asked for its sessions.
+    pub query_timeout: Duration,
     /// Shortest and longest pause between attempts to connect.
     pub backoff: (Duration, Duration),
 }
@@ -59,6 +67,8 @@ pub struct LinkRecipe {
     pub link: ConnectionConfig,
     /// Shortest and longest pause between attempts to connect.
     pub backoff: (Duration, Duration),
+    /// How long FreeSWITCH may take for an answer when it is asked for its sessions.
+    pub query_timeout: Duration,
     /// Links for commands of a node that names no number.
     pub command_links: usize,
 }
@@ -118,6 +128,7 @@ impl LinkRecipe {
             command_links,
             link: self.link.clone(),
             backoff: self.backoff,
+            query_timeout: self.query_timeout,
         }
     }
 }
@@ -167,14 +178,17 @@ impl Fleet {
         nodes.into_iter()
     }
 
-    /// Compares what is tracked with what a node has, now.
+    /// Compares what is tracked with what a node has, now. While the node is being read after a
+    /// (re)connect, that comes first.
     ///
     /// # Errors
     /// NODE_NOT_FOUND; NODE_UNAVAILABLE without a live link.
     pub async fn reconcile(&self, id: &NodeId) -> Result<Differences, Failure> {
-        sync::Syncer::new(&self.node(id)?, &self.sinks, false)
-            .reconcile()
-            .await
+        let node = self.node(id)?;
+        node.check_hears()?;
+        node.left(NodeState::Syncing).await;
+        node.check_hears()?;
+        sync::Syncer::new(&node, &self.sinks).reconcile_now().await
     }
 
     /// Takes a node out of placement, or puts it back.

@@ -1,13 +1,14 @@
 //! Sessions and calls as FreeSWITCH's events describe them.
 //!
-//! Written by the event tasks of the nodes alone, one writer for each session; read by everyone
-//! through snapshots. Whoever waits for an effect leaves a [`Watch`] behind, which is asked on the
+//! Written by the event tasks of the nodes, and by their sync with what asking showed, one at a time
+//! (`fleet::sink`); read by everyone through snapshots. Whoever waits for an effect leaves a [`Watch`] behind, which is asked on the
 //! event task itself, so that no sighting can be missed.
 
 mod call;
 mod calls;
 mod claim;
 mod forget;
+mod found;
 mod index;
 mod live;
 mod session;
@@ -23,10 +24,11 @@ use tokio::time::Instant;
 
 pub use call::Call;
 pub use calls::CallFollow;
+pub use found::{Change, Correction, Refreshed};
 pub use session::{Application, Hangup, Party, Session, Times};
 pub use watch::{Sighting, Watch, WatchLost};
 
-use crate::domain::{HangupCause, NodeId, SessionId};
+use crate::domain::{NodeId, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
 use calls::Calls;
@@ -153,14 +155,6 @@ impl Tracker {
         self.take_in(node, event, false)
     }
 
-    /// Takes in a session that was found by asking (`uuid_dump`), unless its own events have told
-    /// of it meanwhile: they are newer than any answer.
-    pub fn adopt(&self, node: &NodeId, dump: &Event) -> Option<Arc<Session>> {
-        let applied = self.take_in(node, dump, true)?;
-        self.announce(&applied, dump);
-        Some(applied.session)
-    }
-
     fn take_in(&self, node: &NodeId, event: &Event, adopts: bool) -> Option<Applied> {
         let id = event.headers().raw("Unique-ID")?;
         let id = std::str::from_utf8(id).ok()?;
@@ -229,76 +223,10 @@ impl Tracker {
         }
     }
 
-    /// Brings a session up to date with what asking for it told (`uuid_dump`), unless it has told
-    /// more itself since.
-    pub fn refresh(&self, node: &NodeId, dump: &Event) {
-        let Some(id) = dump.text("Unique-ID") else {
-            return;
-        };
-        let Ok(id) = id.parse::<SessionId>() else {
-            return;
-        };
-        let is_newer = |session: Arc<Session>| {
-            session.is_live() && session.last_event <= dump.number("Event-Date-Timestamp")
-        };
-        if self.session(&id).is_some_and(is_newer) {
-            self.apply(node, dump);
-        }
-    }
-
     /// Takes over the variables of an answer to `uuid_dump`, unless the session has told newer ones
     /// itself.
     pub fn learn_variables(&self, id: &SessionId, dump: &Event) {
         self.update(id, |session| session.learn_variables(dump));
-    }
-
-    /// Two sessions were found not to be bridged any more by asking.
-    pub fn adopt_unbridge(&self, a: &SessionId, b: &SessionId) {
-        for (id, peer) in [(a, b), (b, a)] {
-            self.update_and_tell(id, |session| {
-                session.peer.take_if(|known| *known == *peer);
-            });
-        }
-    }
-
-    /// Two sessions were found to be bridged by asking.
-    pub fn adopt_bridge(&self, a: &SessionId, b: &SessionId) {
-        for (id, peer) in [(a, b), (b, a)] {
-            let mut moves = Vec::new();
-            self.update_and_tell(id, |session| {
-                if session.peer.is_none() && session.bridged_with(peer, None, None, None) {
-                    moves = self.settle(session);
-                }
-            });
-            self.follow(moves);
-        }
-    }
-
-    /// Ends a session that FreeSWITCH no longer has, without its word for it. Gives back the
-    /// session if it lived until now.
-    pub fn end_synthetic(
-        &self,
-        id: &SessionId,
-        cause: Option<HangupCause>,
-    ) -> Option<Arc<Session>> {
-        let session = {
-            let mut shard = self.shard(id.as_str());
-            let session = shard
-                .sessions
-                .get_mut(id.as_str())
-                .filter(|session| session.is_live())?;
-            Arc::make_mut(session).end_synthetic(cause);
-            let session = Arc::clone(session);
-            self.rest(id);
-            self.live.ended(&session.node);
-            shard.sighted(&session, None);
-            session
-        };
-        self.call_changed(&session.call);
-        if let Some(peer) = &session.peer {
-            self.update_and_tell(peer, |other| other.peer = None);
-        }
-        Some(session)
     }
 
     /// Labels a session that is about to begin. Whoever expects one says when it no longer does.
@@ -421,12 +349,6 @@ impl Tracker {
         let session = shard.sessions.get_mut(id.as_str())?;
         change(Arc::make_mut(session));
         Some(Arc::clone(session))
-    }
-
-    fn update_and_tell(&self, id: &SessionId, change: impl FnOnce(&mut Session)) {
-        if let Some(session) = self.update(id, change) {
-            self.shard(id.as_str()).sighted(&session, None);
-        }
     }
 
     fn sweep(&self) {

@@ -141,6 +141,7 @@ impl<'a> Check<'a> {
             ("esl.connect_timeout", esl.connect_timeout),
             ("esl.probe_after", esl.probe_after),
             ("esl.dead_after", esl.dead_after),
+            ("esl.query_timeout", esl.query_timeout),
             ("esl.backoff.min", esl.backoff.min),
             ("esl.backoff.max", esl.backoff.max),
             ("sessions.retention", config.sessions.retention),

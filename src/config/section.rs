@@ -66,6 +66,10 @@ pub struct EslConfig {
     /// and at most 1m. Default 45s.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub dead_after: Duration,
+    /// How long FreeSWITCH may take for an answer when it is asked which sessions it has, and how
+    /// they are; a look that takes longer is repeated. Default 30s.
+    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
+    pub query_timeout: Duration,
     /// Waits between attempts to connect.
     pub backoff: BackoffConfig,
     /// Largest body of a frame, in bytes. Default 64MiB: `show channels as json` of 20,000
@@ -212,6 +216,7 @@ impl Default for EslConfig {
             connect_timeout: Duration::from_secs(5),
             probe_after: Duration::from_secs(15),
             dead_after: Duration::from_secs(45),
+            query_timeout: Duration::from_secs(30),
             backoff: BackoffConfig::default(),
             max_frame_bytes: Size::from_mib(64),
             max_header_bytes: Size::from_mib(1),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Control;
 use crate::domain::{Deadline, Failure, Reason};
 use crate::esl::Command;
-use crate::fleet::Node;
+use crate::fleet::{NO_DATABASE, Node};
 
 /// After which a retry makes sense when the link was lost.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -28,7 +28,8 @@ struct Row {
 
 impl Control {
     /// Refuses an application that the node does not have. The list is asked for once and again
-    /// when a module comes or goes (`show application as json`).
+    /// when a module comes or goes (`show application as json`). Where FreeSWITCH runs without a
+    /// database it lists nothing, and nobody can check.
     pub(super) async fn check_application(
         &self,
         node: &Node,
@@ -38,7 +39,10 @@ impl Control {
     ) -> Result<(), Failure> {
         let known = match node.applications() {
             Some(known) => known,
-            None => node.learn_applications(ask(node, deadline).await.map_err(unsent)?),
+            None => match ask(node, deadline).await.map_err(unsent)? {
+                Some(names) => node.learn_applications(names),
+                None => return Ok(()),
+            },
         };
         // FreeSWITCH looks applications up without regard to case.
         if known.contains(&name.to_ascii_lowercase()) {
@@ -73,22 +77,25 @@ pub(super) fn unsent(failure: Failure) -> Failure {
     }
 }
 
-async fn ask(node: &Node, deadline: Deadline) -> Result<HashSet<String>, Failure> {
+async fn ask(node: &Node, deadline: Deadline) -> Result<Option<HashSet<String>>, Failure> {
     let command = Command::api("show application as json")
         .map_err(|error| Failure::new(Reason::Internal, error.to_string()))?;
     let reply = node.send(command, None, deadline).await?;
-    let table: Table = serde_json::from_slice(&reply.answer()).map_err(|error| {
+    let answer = reply.answer();
+    if answer.starts_with(NO_DATABASE) {
+        return Ok(None);
+    }
+    let table: Table = serde_json::from_slice(&answer).map_err(|error| {
         Failure::new(
             Reason::ProtocolError,
             format!("the answer to show application makes no sense: {error}"),
         )
         .node(node.id())
     })?;
-    Ok(table
-        .rows
-        .into_iter()
-        .map(|row| row.name.to_ascii_lowercase())
-        .collect())
+    let names = table.rows.into_iter();
+    Ok(Some(
+        names.map(|row| row.name.to_ascii_lowercase()).collect(),
+    ))
 }
 
 #[cfg(test)]

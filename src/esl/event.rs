@@ -138,6 +138,32 @@ impl Event {
         Self::parse(plain.into())
     }
 
+    /// The same event with these headers, in clear text, in front and in place of its own, for what
+    /// the gateway itself tells with FreeSWITCH's words. Its body is left out.
+    ///
+    /// # Errors
+    /// When there is no `Event-Name`.
+    pub fn with_headers(&self, new: &[(&str, &str)]) -> Result<Self, EventError> {
+        let old = self.headers();
+        let mut plain = String::with_capacity(old.bytes().len() + 256);
+        for (name, value) in new {
+            write_header(&mut plain, name, value);
+        }
+        let mut plain = plain.into_bytes();
+        let is_replaced = |name: &[u8]| {
+            let is_it = |replaced: &str| replaced.as_bytes().eq_ignore_ascii_case(name);
+            is_it("Content-Length") || new.iter().any(|(replaced, _)| is_it(replaced))
+        };
+        for (name, value) in old.iter_raw().filter(|(name, _)| !is_replaced(name)) {
+            plain.extend_from_slice(name);
+            plain.extend_from_slice(b": ");
+            plain.extend_from_slice(value);
+            plain.push(b'\n');
+        }
+        plain.push(b'\n');
+        Self::parse(plain.into())
+    }
+
     /// The headers.
     pub fn headers(&self) -> &Headers {
         &self.0.headers

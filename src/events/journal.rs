@@ -43,6 +43,8 @@ pub struct Record {
 pub enum GapReason {
     /// The link to the node was lost.
     LinkLost,
+    /// They did not come though there was a link.
+    EventsLost,
     /// The subscriber was too slow.
     SlowConsumer,
 }

@@ -8,6 +8,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::node::Node;
 use super::sink::NodeSink;
+use super::synthetic::Why;
 use super::{Fleet, Member, NodeSpec, unknown};
 use crate::domain::{Failure, NodeId, NodeState, Reason};
 use crate::events::Entry;
@@ -109,7 +110,7 @@ impl Fleet {
         let live = self.sinks.tracker.live_on(id);
         let sink = NodeSink::new(&node, &self.sinks);
         for session in &live {
-            sink.end(&session.id, None, "node removed");
+            sink.end(&session.id, None, Why::Removed);
         }
         let jobs = self.sinks.jobs.running_on(id);
         self.sinks.jobs.node_removed(id);

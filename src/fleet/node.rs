@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::NodeSpec;
@@ -51,6 +51,14 @@ pub struct Node {
     is_drained: AtomicBool,
     /// What has changed since its last heartbeat.
     recent: Mutex<Recent>,
+    /// How long FreeSWITCH may take for an answer when it is asked for its sessions.
+    pub(super) query_timeout: Duration,
+    /// Held while the tracker is changed and the journal told.
+    turn: Mutex<()>,
+    /// When the tracker was last known to agree with it.
+    agreed_at: Mutex<SystemTime>,
+    /// A heartbeat has come.
+    pub(super) beat: Notify,
 }
 
 // === impl Node ===
@@ -75,6 +83,10 @@ impl Node {
             applications: Mutex::default(),
             is_drained: AtomicBool::new(false),
             recent: Mutex::default(),
+            query_timeout: spec.query_timeout,
+            turn: Mutex::default(),
+            agreed_at: Mutex::new(SystemTime::now()),
+            beat: Notify::new(),
         }
     }
 
@@ -133,6 +145,13 @@ impl Node {
         let _ = status.wait_for(|status| status.state == state).await;
     }
 
+    /// Waits until it is not in this state.
+    pub(super) async fn left(&self, state: NodeState) {
+        let mut status = self.status.subscribe();
+        // The sender is ours, so the wait ends only when it is fulfilled.
+        let _ = status.wait_for(|status| status.state != state).await;
+    }
+
     /// What it says of itself.
     pub fn figures(&self) -> Figures {
         *lock(&self.figures)
@@ -167,6 +186,31 @@ impl Node {
                 None => failure,
             }
         })
+    }
+
+    /// As [`Node::send`], over the link for what takes long, so that no verb waits behind it.
+    pub(super) async fn send_aside(
+        &self,
+        command: Command,
+        deadline: Deadline,
+    ) -> Result<Reply, Failure> {
+        let result = self.pool.send_aside(command, deadline).await;
+        result.map_err(|error| self.failure(&error))
+    }
+
+    /// The right to change the tracker and tell the journal of it. The event task and the sync
+    /// take turns for each event, so that whoever reads the journal sees the order of the changes.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
+    }
+
+    /// When the tracker was last known to agree with it: events may be missing since.
+    pub(super) fn agreed_at(&self) -> SystemTime {
+        *lock(&self.agreed_at)
+    }
+
+    pub(super) fn agrees(&self) {
+        *lock(&self.agreed_at) = SystemTime::now();
     }
 
     /// Takes it out of placement or puts it back; says whether its state is another one now.
@@ -223,6 +267,7 @@ impl Node {
     pub(super) fn heartbeat(&self, event: &Event, live: usize) {
         lock(&self.figures).heartbeat(event);
         lock(&self.recent).heartbeat(live);
+        self.beat.notify_one();
     }
 
     /// A session has begun.

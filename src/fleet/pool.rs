@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::domain::{Deadline, SessionId};
 use crate::esl::{Command, Link, LinkError, Lost, Reply};
+use crate::shutdown::Drain;
 
 /// A fixed number of places for links, some of which may be empty while their link is away.
 #[derive(Debug)]
@@ -16,6 +17,15 @@ pub(super) struct Pool {
     places: Mutex<Box<[Option<Place>]>>,
     live: watch::Sender<usize>,
     turn: AtomicUsize,
+    /// For queries that take long; no verb ever waits behind them.
+    aside: watch::Sender<Option<Aside>>,
+}
+
+/// A link apart, and what stops it.
+#[derive(Debug, Clone)]
+pub(super) struct Aside {
+    pub(super) link: Link,
+    pub(super) life: Drain,
 }
 
 #[derive(Debug, Clone)]
@@ -36,7 +46,13 @@ impl Pool {
             places: Mutex::new(vec![None; size].into_boxed_slice()),
             live: watch::Sender::new(0),
             turn: AtomicUsize::new(0),
+            aside: watch::Sender::new(None),
         }
+    }
+
+    /// Puts the link apart into its place, or takes it out.
+    pub(super) fn set_aside(&self, aside: Option<Aside>) {
+        self.aside.send_replace(aside);
     }
 
     /// Puts a link into its place, or takes it out.
@@ -101,6 +117,30 @@ impl Pool {
             }
         }
         Err(last)
+    }
+
+    /// Sends a query that may take long, once its link is up. One that took too long has clogged the
+    /// link, which is made anew.
+    pub(super) async fn send_aside(
+        &self,
+        command: Command,
+        deadline: Deadline,
+    ) -> Result<Reply, LinkError> {
+        let mut places = self.aside.subscribe();
+        let is_live =
+            |place: &Option<Aside>| place.as_ref().is_some_and(|aside| aside.link.is_live());
+        let aside = match deadline.bound(places.wait_for(is_live)).await {
+            Some(Ok(place)) => place.clone(),
+            Some(Err(_)) | None => None,
+        };
+        let Some(aside) = aside else {
+            return Err(LinkError::NotSent(Lost::Stopped));
+        };
+        let result = aside.link.send_by(command, deadline).await;
+        if matches!(result, Err(LinkError::TimedOut { sent: true })) {
+            aside.life.stop();
+        }
+        result
     }
 
     fn pick(&self, session: Option<&SessionId>) -> Option<Place> {

@@ -1,18 +1,23 @@
 //! Where a node's events go.
 
-use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Sinks;
 use super::node::Node;
+use super::synthetic::{self, Why};
 use crate::domain::{HangupCause, JobId, SessionId};
-use crate::esl::{Event, EventSink};
-use crate::events::{Entry, Record};
-use crate::tracker::Session;
+use crate::esl::{Event, EventError, EventSink};
+use crate::events::{Entry, Gap, GapReason, Record};
+use crate::tracker::{Correction, Refreshed, Session};
 
 /// Takes the events of one node on its event link's task: to the job, the tracker and the journal,
 /// in this order, so that the journal's end never includes what the tracker does not. Those who
 /// watch a session are told last: then the journal's end is the very event that they see.
+///
+/// What the sync learned by asking goes the same way, on its own task. Both take turns
+/// ([`Node::turn`]), so that the journal has the order in which the tracker was changed.
+#[derive(Debug)]
 pub(super) struct NodeSink {
     pub(super) node: Arc<Node>,
     pub(super) sinks: Sinks,
@@ -52,6 +57,7 @@ impl EventSink for NodeSink {
             _ => {}
         }
         let tracker = &self.sinks.tracker;
+        let _turn = self.node.turn();
         let applied = tracker.take(self.node.id(), &event);
         let session = applied.as_ref().map(|applied| &*applied.session);
         self.append(event.clone(), session, job, false);
@@ -82,45 +88,78 @@ impl NodeSink {
         tracing::warn!("FreeSWITCH was restarted; its sessions and jobs are gone");
         self.sinks.jobs.node_restarted(self.node.id());
         for session in lost {
-            self.end(
-                &session.id,
-                Some(HangupCause::Crash),
-                "FreeSWITCH restarted",
-            );
+            self.end(&session.id, Some(HangupCause::Crash), Why::Restarted);
         }
     }
 
-    /// Ends a session that FreeSWITCH no longer has, unless its own events have told so meanwhile.
-    pub(super) fn end(&self, id: &SessionId, cause: Option<HangupCause>, why: &'static str) {
-        if let Some(session) = self.sinks.tracker.end_synthetic(id, cause) {
-            self.synthetic_end(&session, why);
+    /// Takes in a session that was found by asking; says whether it was news.
+    pub(super) fn adopt(&self, dump: &Event, why: Why) -> bool {
+        let _turn = self.node.turn();
+        let Some(correction) = self.sinks.tracker.adopt(self.node.id(), dump) else {
+            return false;
+        };
+        self.tell(&correction, synthetic::begun(dump, &correction, why));
+        true
+    }
+
+    /// Corrects a session by what asking for it showed.
+    pub(super) fn correct(&self, dump: &Event, why: Why) -> Refreshed {
+        let _turn = self.node.turn();
+        let refreshed = self.sinks.tracker.refresh(self.node.id(), dump);
+        if let Refreshed::Corrected(correction) = &refreshed {
+            self.tell(correction, synthetic::changed(dump, correction, why));
+            self.tell_parted(correction, why);
+        }
+        refreshed
+    }
+
+    /// Ends a session that FreeSWITCH no longer has, unless its own events have told so meanwhile;
+    /// says whether it did.
+    pub(super) fn end(&self, id: &SessionId, cause: Option<HangupCause>, why: Why) -> bool {
+        let core = self.node.status().core_uuid;
+        let _turn = self.node.turn();
+        let Some(correction) = self.sinks.tracker.end_synthetic(id, cause) else {
+            return false;
+        };
+        let event = synthetic::ended(&correction.session, &core, why);
+        self.tell(&correction, event.map(|event| vec![event]));
+        self.tell_parted(&correction, why);
+        true
+    }
+
+    /// Says that events are missing, where the next ones of the journal follow.
+    pub(super) fn gap(&self, reason: GapReason, began: SystemTime) {
+        self.sinks.journal.append(Entry::Gap(Gap {
+            node: Some(self.node.id().clone()),
+            count: 0,
+            reason,
+            began,
+            ended: Some(SystemTime::now()),
+        }));
+    }
+
+    fn tell_parted(&self, correction: &Correction, why: Why) {
+        if let Some(parted) = &correction.parted {
+            let core = self.node.status().core_uuid;
+            match synthetic::parted(parted, &correction.session, &core, why) {
+                Ok(event) => self.tell_one(parted, event),
+                Err(error) => tracing::error!(%error, "synthetic event is malformed"),
+            }
         }
     }
 
-    /// Tells clients of an end that the gateway concluded.
-    fn synthetic_end(&self, session: &Session, why: &'static str) {
-        let cause = session.hangup.and_then(|hangup| hangup.cause);
-        let headers = [
-            ("Event-Name", Cow::Borrowed("CHANNEL_HANGUP_COMPLETE")),
-            ("Core-UUID", Cow::Owned(self.node.status().core_uuid)),
-            ("Unique-ID", Cow::Owned(session.id.to_string())),
-            ("Channel-State", Cow::Borrowed(session.state.name())),
-            (
-                "Channel-Call-State",
-                Cow::Borrowed(session.call_state.name()),
-            ),
-            ("Channel-Name", Cow::Borrowed(session.channel_name.as_str())),
-            ("Channel-Call-UUID", Cow::Owned(session.call.to_string())),
-            (
-                "Hangup-Cause",
-                Cow::Borrowed(cause.map_or("NONE", |cause| cause.name())),
-            ),
-            ("Switchgate-Synthetic", Cow::Borrowed(why)),
-        ];
-        match Event::from_headers(headers) {
-            Ok(event) => self.append(event, Some(session), None, true),
+    fn tell(&self, correction: &Correction, events: Result<Vec<Event>, EventError>) {
+        match events {
+            Ok(events) => events
+                .into_iter()
+                .for_each(|event| self.tell_one(&correction.session, event)),
             Err(error) => tracing::error!(%error, "synthetic event is malformed"),
         }
+    }
+
+    fn tell_one(&self, session: &Arc<Session>, event: Event) {
+        self.append(event.clone(), Some(session), None, true);
+        self.sinks.tracker.show(session, &event);
     }
 
     fn append(&self, event: Event, session: Option<&Session>, job: Option<JobId>, synthetic: bool) {
@@ -137,6 +176,7 @@ impl NodeSink {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
     use std::time::Duration;
 
     use super::*;
@@ -164,6 +204,7 @@ mod tests {
             labels: Labels::default(),
             command_links: 1,
             link: ConnectionConfig::default(),
+            query_timeout: silence,
             backoff: (silence, silence),
         };
         let drain = Drain::new();

@@ -5,14 +5,16 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{Instrument as _, info, info_span, warn};
 
+use super::census::Census;
 use super::node::Node;
+use super::pool::Aside;
 use super::sink::NodeSink;
 use super::sync::{SyncError, Syncer};
-use super::{NodeSpec, Sinks};
+use super::{Differences, NodeSpec, Sinks};
 use crate::backoff::Backoff;
 use crate::domain::{Deadline, NodeState};
 use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents};
-use crate::events::{Entry, Gap, GapReason};
+use crate::events::{Entry, GapReason};
 use crate::shutdown::Drain;
 
 /// How long the first commands on a fresh event link may take.
@@ -22,6 +24,9 @@ const SYNC_RETRY: Duration = Duration::from_secs(1);
 /// `show channels` lags behind the core by 200 to 300 ms, so what was born just before the link
 /// came up shows only in a second look.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
+
+/// What a node lacks whose FreeSWITCH runs without a database.
+const NO_LISTS: &str = "FreeSWITCH runs without a database (-nosql): sessions that began while nobody listened cannot be found";
 
 /// Why an event link is no more, or never was.
 enum Ended {
@@ -135,10 +140,10 @@ impl Supervisor {
         end
     }
 
-    /// Reads the truth until it is read, then takes a second look, and then does nothing until
+    /// Reads the truth until it is read, then takes a second look, and then compares counts until
     /// the link ends.
     async fn keep_in_sync(&mut self, link: &Link, was_deaf: bool) -> std::convert::Infallible {
-        let mut syncer = Syncer::new(&self.node, &self.sinks, was_deaf);
+        let syncer = Syncer::new(&self.node, &self.sinks);
         loop {
             self.node.pool.any_live().await;
             match syncer.identify().await {
@@ -146,19 +151,55 @@ impl Supervisor {
                 Err(error) => self.sync_failed(&error).await,
             }
         }
-        loop {
-            match syncer.first_look().await {
-                Ok(()) => break,
+        let is_blind = loop {
+            match syncer.look(was_deaf).await {
+                Ok(is_blind) => break is_blind,
                 Err(error) => self.sync_failed(&error).await,
             }
-        }
-        self.publish(self.node.in_service(), String::new());
+        };
+        let detail = match is_blind {
+            true => {
+                warn!(detail = NO_LISTS, "sessions cannot be listed");
+                NO_LISTS
+            }
+            false => "",
+        };
+        self.publish(self.node.in_service(), detail.to_owned());
         info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
-        while let Err(error) = syncer.second_look().await {
+        while let Err(error) = syncer.look(false).await {
             self.sync_failed(&error).await;
         }
-        std::future::pending().await
+        self.compare_counts(&syncer).await
+    }
+
+    /// Notices when events are lost over a link that lives.
+    async fn compare_counts(&self, syncer: &Syncer) -> std::convert::Infallible {
+        let mut census = Census::new();
+        loop {
+            self.node.beat.notified().await;
+            let counted = usize::try_from(self.node.figures().sessions).unwrap_or(usize::MAX);
+            let tracked = self.sinks.tracker.live_count(self.node.id());
+            if counted == tracked {
+                self.node.agrees();
+            }
+            if !census.heard(counted, tracked) {
+                continue;
+            }
+            info!(
+                counted,
+                tracked, "FreeSWITCH counts other sessions; comparing"
+            );
+            loop {
+                match syncer.reconcile(false).await {
+                    Ok(differences) => {
+                        census.looked(differences != Differences::default());
+                        break;
+                    }
+                    Err(error) => self.sync_failed(&error).await,
+                }
+            }
+        }
     }
 
     fn ended(&self, lost: &Lost) -> Ended {
@@ -203,13 +244,7 @@ impl Supervisor {
         let Some(began) = self.deaf_since else {
             return;
         };
-        self.sinks.journal.append(Entry::Gap(Gap {
-            node: Some(self.node.id().clone()),
-            count: 0,
-            reason: GapReason::LinkLost,
-            began,
-            ended: Some(SystemTime::now()),
-        }));
+        NodeSink::new(&self.node, &self.sinks).gap(GapReason::LinkLost, began);
     }
 
     fn publish(&self, state: NodeState, detail: String) {
@@ -226,7 +261,9 @@ impl Supervisor {
     }
 
     fn start_command_links(&self) {
-        for place in 0..self.spec.command_links {
+        let places = (0..self.spec.command_links).map(Some);
+        // The last is the link apart.
+        for place in places.chain([None]) {
             let task = keep_command_link(
                 Arc::clone(&self.node),
                 self.spec.clone(),
@@ -239,9 +276,16 @@ impl Supervisor {
     }
 }
 
-/// Keeps one place of the pool filled.
-async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: usize, drain: Drain) {
+/// Keeps one place of the pool filled, or that of the link apart.
+async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>, drain: Drain) {
     let mut backoff = Backoff::new(spec.backoff.0, spec.backoff.1);
+    let put = |link: Option<(Link, Drain)>| match place {
+        Some(place) => node.pool.set(place, link.map(|(link, _)| link)),
+        None => {
+            let aside = link.map(|(link, life)| Aside { link, life });
+            node.pool.set_aside(aside);
+        }
+    };
     loop {
         let connected = tokio::select! {
             biased;
@@ -251,10 +295,11 @@ async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: usize, drain:
         match connected {
             Ok(connection) => {
                 backoff.reset();
-                let link = connection.start(spec.link.clone(), NoEvents, &drain);
-                node.pool.set(place, Some(link.clone()));
+                let life = drain.child();
+                let link = connection.start(spec.link.clone(), NoEvents, &life);
+                put(Some((link.clone(), life)));
                 let lost = link.ended().await;
-                node.pool.set(place, None);
+                put(None);
                 tracing::debug!(%lost, "command link is down");
             }
             // The event link meets the same error and reports it.

@@ -1,35 +1,40 @@
-//! Reading the truth after a (re)connect: who the node is, and which sessions it has.
+//! Reading the truth: who the node is, and which sessions it has.
 //!
-//! Events are subscribed before, so whatever changes meanwhile is told by them. The list that
-//! FreeSWITCH gives lags behind, so each difference is only a suspicion until `uuid_exists` or
-//! `uuid_dump`, which ask the core itself, have confirmed it.
+//! Events are subscribed before, so whatever changes meanwhile is told by them. The lists that
+//! FreeSWITCH gives lag behind, so each difference is only a suspicion until `uuid_dump` or
+//! `uuid_exists`, which ask the core itself, have confirmed it; and an event that tells of it may
+//! still be on its way, so before anything is made of it there is a pause, and it is looked at
+//! again. What is confirmed goes to the tracker and, as synthetic events, into the journal.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt as _};
-use serde::Deserialize;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tracing::info;
 
 use super::Sinks;
 use super::node::Node;
 use super::sink::NodeSink;
-use crate::domain::{Deadline, Failure, Reason, SessionId};
-use crate::esl::{Command, Event, Outcome, Reply};
+use super::synthetic::Why;
+use crate::domain::{Failure, HangupCause, Reason, SessionId};
+use crate::events::GapReason;
+use crate::tracker::{Refreshed, Session};
 
-/// In an order that is the same each time, so that a test can be repeated.
-type HashSet<T> = std::collections::HashSet<T, foldhash::fast::FixedState>;
+mod ask;
 
-/// How long one query may take. A table of 10,000 channels takes about a second.
-const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the last events of a session may take that FreeSWITCH says is gone.
+use ask::{Answer, Ask, List};
+
+/// How long events may be on their way that tell of a difference.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// Queries for single sessions under way at a time, spread over the command links.
-const CONCURRENCY: usize = 32;
+/// Queries for single sessions under way at a time for each command link: one that is answered and
+/// one that follows at once. A verb waits behind these, no more.
+const QUERIES_PER_LINK: usize = 2;
+/// How often a session is asked for that tells of itself meanwhile each time.
+const ATTEMPTS: usize = 3;
 
-/// How `show` starts its refusal where FreeSWITCH runs without a database (`show_function` in
-/// `mod_commands.c`).
-const NO_DATABASE: &[u8] = b"-ERR SQL disabled";
+/// Q.850 has a cause for what has ended by a cause that cannot be known: interworking,
+/// unspecified.
+const CAUSE_UNKNOWN: HangupCause = HangupCause::Interworking;
 
 /// Why the truth is not known. It changes nothing and is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -46,297 +51,278 @@ pub(super) enum SyncError {
 }
 
 /// What a comparison corrected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Differences {
     /// Sessions that were found on the node and not tracked.
     pub found: usize,
+    /// Sessions that were not as they were tracked.
+    pub changed: usize,
     /// Sessions that were tracked and no longer exist.
     pub ended: usize,
 }
 
 /// Compares what a node has with what the tracker knows.
+#[derive(Debug)]
 pub(super) struct Syncer {
     node: Arc<Node>,
     sinks: Sinks,
     sink: NodeSink,
-    /// Events were missed, so of no session is the state known.
-    was_deaf: bool,
-    /// Bridges that the list, once it has caught up, has yet to confirm: those from before events
-    /// were missed, and those that it gave at first.
-    doubtful: Vec<(SessionId, SessionId)>,
+    ask: Ask,
 }
 
-#[derive(Deserialize)]
-struct Table<R> {
-    row_count: usize,
-    #[serde(default = "Vec::new")]
-    rows: Vec<R>,
-}
-
-#[derive(Deserialize)]
-struct ChannelRow {
-    uuid: String,
-}
-
-#[derive(Deserialize)]
-struct CallRow {
-    uuid: String,
-    #[serde(default)]
-    b_uuid: String,
+/// What a look at the node made suspicious.
+#[derive(Debug, Default)]
+struct Suspects {
+    /// Listed, and not known.
+    unknown: Vec<SessionId>,
+    /// Not as they are tracked.
+    changed: Vec<SessionId>,
+    /// Known, and said not to exist.
+    gone: Vec<SessionId>,
+    /// There is no list, so that nobody can tell which sessions are unknown.
+    is_blind: bool,
 }
 
 // === impl Syncer ===
 
 impl Syncer {
-    pub(super) fn new(node: &Arc<Node>, sinks: &Sinks, was_deaf: bool) -> Self {
+    pub(super) fn new(node: &Arc<Node>, sinks: &Sinks) -> Self {
         Self {
             node: Arc::clone(node),
             sinks: sinks.clone(),
             sink: NodeSink::new(node, sinks),
-            was_deaf,
-            doubtful: Vec::new(),
+            ask: Ask::new(node),
         }
-    }
-
-    /// Makes the tracker agree with the node's list of channels, for whoever asked for it.
-    pub(super) async fn reconcile(&self) -> Result<Differences, Failure> {
-        self.correct().await.map_err(|error| match error {
-            SyncError::Query(failure) => failure,
-            other => Failure::new(Reason::ProtocolError, other.to_string()).node(self.node.id()),
-        })
     }
 
     /// Learns which FreeSWITCH this is. One that was started anew has lost all its sessions and
     /// jobs.
     pub(super) async fn identify(&self) -> Result<(), SyncError> {
-        let core_uuid = self.value("global_getvar core_uuid").await?;
-        let version = self.value("version short").await?;
-        let status = self.query("status").await?.text();
-        self.node.told_status(&status);
+        let core_uuid = self.ask.value("global_getvar core_uuid").await?;
+        let version = self.ask.value("version short").await?;
+        self.node.told_status(&self.ask.text("status").await?);
         self.node.forget_applications();
         self.node.update(|status| status.version = version);
         self.sink.meet(&core_uuid);
         Ok(())
     }
 
-    /// Makes the tracker agree with the node: with its list of channels, and after a time without
-    /// events with what it says of each session.
-    pub(super) async fn first_look(&mut self) -> Result<(), SyncError> {
-        let listed = self.listed().await?;
-        let tracked = self.sinks.tracker.live_on(self.node.id());
-        let known: HashSet<SessionId> = tracked.iter().map(|session| session.id.clone()).collect();
-        let adopted = self.adopt_all(without(&listed, &known)).await?;
-        if self.was_deaf {
-            let mut gone = Vec::new();
-            let told = each(known, |id| self.refresh(id)).await;
-            for (id, is_there) in told.into_iter().collect::<Result<Vec<_>, _>>()? {
-                if !is_there {
-                    gone.push(id);
-                }
-            }
-            self.end_gone(gone).await;
-            self.end_missing(adopted.clone()).await?;
-            self.doubtful = tracked
-                .iter()
-                .filter_map(|session| Some((session.id.clone(), session.peer.clone()?)))
-                .collect();
-        } else {
-            let missing = without(&known, &listed);
-            self.end_missing([missing, adopted.clone()].concat())
-                .await?;
+    /// Makes the tracker agree with the node after a time without a link; `all` asks for each known
+    /// session, since any may have changed, else only those are asked for that the lists make
+    /// suspicious. Says whether the node keeps lists at all.
+    pub(super) async fn look(&self, all: bool) -> Result<bool, SyncError> {
+        let suspects = self.find(all).await?;
+        let is_blind = suspects.is_blind;
+        if !suspects.changed.is_empty() || !suspects.gone.is_empty() {
+            tokio::time::sleep(LAST_WORDS).await;
         }
-        if !adopted.is_empty() || self.was_deaf {
-            let bridges = self.bridges().await?;
-            for (one, other) in &bridges {
-                self.sinks.tracker.adopt_bridge(one, other);
-            }
-            self.doubtful.extend(bridges);
-        }
-        Ok(())
+        self.settle(suspects, Why::Disconnected).await?;
+        self.node.agrees();
+        Ok(is_blind)
     }
 
-    async fn correct(&self) -> Result<Differences, SyncError> {
-        let listed = self.listed().await?;
-        let tracked = self.sinks.tracker.live_on(self.node.id());
-        let known: HashSet<SessionId> = tracked.iter().map(|session| session.id.clone()).collect();
-        let adopted = self.adopt_all(without(&listed, &known)).await?;
-        let missing = without(&known, &listed);
-        let ended = self
-            .end_missing([missing, adopted.clone()].concat())
-            .await?;
-        if !adopted.is_empty() {
-            for (one, other) in &self.bridges().await? {
-                self.sinks.tracker.adopt_bridge(one, other);
-            }
+    /// Makes the tracker agree with the node though there is a link, over which everything should
+    /// have come. If not, events were lost, and any session may have changed.
+    pub(super) async fn reconcile(&self, all: bool) -> Result<Differences, SyncError> {
+        let mut suspects = self.confirm(self.find(all).await?).await?;
+        if !all && !suspects.is_empty() {
+            suspects = self.confirm(self.find(true).await?).await?;
         }
-        Ok(Differences {
-            found: adopted.len(),
-            ended,
+        let mut differences = Differences::default();
+        if !suspects.is_empty() {
+            self.sink.gap(GapReason::EventsLost, self.node.agreed_at());
+            differences = self.settle(suspects, Why::EventsLost).await?;
+        }
+        self.node.agrees();
+        Ok(differences)
+    }
+
+    /// As [`Syncer::reconcile`], for whoever asked for it.
+    pub(super) async fn reconcile_now(&self) -> Result<Differences, Failure> {
+        self.reconcile(true).await.map_err(|error| match error {
+            SyncError::Query(failure) => failure,
+            other => Failure::new(Reason::ProtocolError, other.to_string()).node(self.node.id()),
         })
     }
 
-    /// Looks again when the list has caught up with the core.
-    pub(super) async fn second_look(&mut self) -> Result<(), SyncError> {
-        let listed = self.listed().await?;
+    async fn find(&self, all: bool) -> Result<Suspects, SyncError> {
+        let listed = self.ask.listed().await?;
         let tracked = self.sinks.tracker.live_on(self.node.id());
-        let known: HashSet<SessionId> = tracked
-            .into_iter()
-            .map(|session| session.id.clone())
-            .collect();
-        let adopted = self.adopt_all(without(&listed, &known)).await?;
-        let missing = without(&known, &listed);
-        self.end_missing([missing, adopted.clone()].concat())
-            .await?;
-        if adopted.is_empty() && self.doubtful.is_empty() {
-            return Ok(());
-        }
-        let bridges = self.bridges().await?;
-        for (one, other) in self.doubtful.drain(..) {
-            let is_bridged = bridges.contains(&(one.clone(), other.clone()))
-                || bridges.contains(&(other.clone(), one.clone()));
-            // A list that does not have the session itself says nothing about it.
-            if !is_bridged && listed.contains(&one) {
-                self.sinks.tracker.adopt_unbridge(&one, &other);
+        let Some(listed) = listed else {
+            let known = tracked.iter().map(|session| session.id.clone());
+            return self.examine(known.collect(), true).await;
+        };
+        let is_suspicious = |session: &&Arc<Session>| all || is_suspicious(session, &listed);
+        let asked = tracked.iter().filter(is_suspicious);
+        let asked = asked.map(|session| session.id.clone()).collect();
+        let mut suspects = self.examine(asked, false).await?;
+        let unknown = listed.into_keys().filter(|id| self.is_unknown(id));
+        suspects.unknown = unknown.collect();
+        Ok(suspects)
+    }
+
+    /// Asks for known sessions.
+    async fn examine(&self, ids: Vec<SessionId>, is_blind: bool) -> Result<Suspects, SyncError> {
+        let mut suspects = Suspects {
+            is_blind,
+            ..Suspects::default()
+        };
+        let mut answers = self.each(ids, |id| async move {
+            let answer = self.ask.session(&id).await?;
+            Ok((id, answer))
+        });
+        while let Some((id, answer)) = answers.try_next().await? {
+            match answer {
+                Answer::Lives(dump) if self.sinks.tracker.differs(self.node.id(), &dump) => {
+                    suspects.changed.push(id);
+                }
+                Answer::Gone => suspects.gone.push(id),
+                Answer::Lives(_) | Answer::Unclear => {}
             }
         }
-        for (one, other) in &bridges {
-            self.sinks.tracker.adopt_bridge(one, other);
-        }
-        Ok(())
+        Ok(suspects)
     }
 
-    async fn listed(&self) -> Result<HashSet<SessionId>, SyncError> {
-        let rows: Vec<ChannelRow> = self.table("show channels as json").await?;
-        let ids = rows.iter().filter_map(|row| row.uuid.parse().ok());
-        Ok(ids.collect())
-    }
-
-    /// Takes in sessions that are listed and unknown. One may have ended before: then its events
-    /// came too early to be of use, so each is to be asked for once more.
-    async fn adopt_all(&self, ids: Vec<SessionId>) -> Result<Vec<SessionId>, SyncError> {
-        let dumps = each(ids, |id| self.dump(id)).await;
-        let dumps = dumps.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let adopt = |(id, dump): (SessionId, Option<Event>)| {
-            let adopted = self.sinks.tracker.adopt(self.node.id(), &dump?);
-            adopted.map(|_| id)
-        };
-        let adopted: Vec<_> = dumps.into_iter().filter_map(adopt).collect();
-        if !adopted.is_empty() {
-            info!(count = adopted.len(), "sessions were found");
-        }
-        Ok(adopted)
-    }
-
-    /// Brings a known session up to date; says whether it still exists.
-    async fn refresh(&self, id: SessionId) -> Result<(SessionId, bool), SyncError> {
-        let (id, dump) = self.dump(id).await?;
-        if let Some(dump) = &dump {
-            self.sinks.tracker.refresh(self.node.id(), dump);
-            return Ok((id, true));
-        }
-        self.exists(id).await
-    }
-
-    /// What FreeSWITCH says of one session; `None` when that is nothing: it may have ended.
-    async fn dump(&self, id: SessionId) -> Result<(SessionId, Option<Event>), SyncError> {
-        let reply = self.query(&format!("uuid_dump {id}")).await?;
-        let dump = match reply.outcome() {
-            Outcome::Data(_) => Event::parse(reply.answer()).ok(),
-            _ => None,
-        };
-        Ok((id, dump))
-    }
-
-    /// Bridges by FreeSWITCH's list, both legs of each.
-    async fn bridges(&self) -> Result<HashSet<(SessionId, SessionId)>, SyncError> {
-        let rows: Vec<CallRow> = self.table("show calls as json").await?;
-        let legs = |row: &CallRow| Some((row.uuid.parse().ok()?, row.b_uuid.parse().ok()?));
-        Ok(rows.iter().filter_map(legs).collect())
-    }
-
-    async fn end_missing(&self, ids: Vec<SessionId>) -> Result<usize, SyncError> {
-        let told = each(ids, |id| self.exists(id)).await;
-        let told = told.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let gone = told.into_iter().filter(|(_, exists)| !exists);
-        let gone: Vec<SessionId> = gone.map(|(id, _)| id).collect();
-        let count = gone.len();
-        self.end_gone(gone).await;
-        Ok(count)
-    }
-
-    /// Ends sessions that do not exist any more, unless their own last events come after all.
-    async fn end_gone(&self, ids: Vec<SessionId>) {
-        if ids.is_empty() {
-            return;
+    /// Waits for events that may be on their way, and keeps what is still to be told then.
+    async fn confirm(&self, suspects: Suspects) -> Result<Suspects, SyncError> {
+        if suspects.is_empty() {
+            return Ok(suspects);
         }
         tokio::time::sleep(LAST_WORDS).await;
-        for id in &ids {
-            self.sink.end(id, None, "lost while disconnected");
+        let known = [suspects.changed, suspects.gone].concat();
+        let mut confirmed = self.examine(known, suspects.is_blind).await?;
+        confirmed.gone.retain(|id| self.is_live(id));
+        let unknown = suspects.unknown.into_iter();
+        let mut existing = self.each(
+            unknown.filter(|id| self.is_unknown(id)).collect(),
+            |id| async move {
+                let exists = self.ask.exists(&id).await?;
+                Ok((id, exists))
+            },
+        );
+        while let Some((id, exists)) = existing.try_next().await? {
+            if exists && self.is_unknown(&id) {
+                confirmed.unknown.push(id);
+            }
         }
+        drop(existing);
+        Ok(confirmed)
     }
 
-    /// Whether the core has the session: only when it says in so many words that it does not, it
-    /// does not.
-    async fn exists(&self, id: SessionId) -> Result<(SessionId, bool), SyncError> {
-        let reply = self.query(&format!("uuid_exists {id}")).await?;
-        let exists = reply.text().trim() != "false";
-        Ok((id, exists))
+    /// Takes in the unknown, corrects the changed, ends the gone.
+    async fn settle(&self, suspects: Suspects, why: Why) -> Result<Differences, SyncError> {
+        let adopted = self.adopt_all(suspects.unknown, why).await?;
+        let mut differences = Differences {
+            found: adopted.len(),
+            ..Differences::default()
+        };
+        let corrected = self.each(suspects.changed, |id| self.correct(id, why));
+        differences.changed = corrected
+            .try_fold(0, |count, is_changed| async move {
+                Ok(count + usize::from(is_changed))
+            })
+            .await?;
+        for id in &suspects.gone {
+            let ended = self.sink.end(id, Some(CAUSE_UNKNOWN), why);
+            differences.ended += usize::from(ended);
+            tokio::task::consume_budget().await;
+        }
+        // One may have ended before it was taken in: then its last events came too early to be of
+        // use.
+        let mut existing = self.each(adopted, |id| async move {
+            let exists = self.ask.exists(&id).await?;
+            Ok((id, exists))
+        });
+        let mut gone = Vec::new();
+        while let Some((id, exists)) = existing.try_next().await? {
+            if !exists {
+                gone.push(id);
+            }
+        }
+        drop(existing);
+        if !gone.is_empty() {
+            tokio::time::sleep(LAST_WORDS).await;
+            for id in &gone {
+                self.sink.end(id, Some(CAUSE_UNKNOWN), why);
+            }
+        }
+        if differences != Differences::default() {
+            let Differences {
+                found,
+                changed,
+                ended,
+            } = differences;
+            info!(found, changed, ended, "sessions were reconciled");
+        }
+        Ok(differences)
     }
 
-    async fn table<R: for<'de> Deserialize<'de>>(
-        &self,
-        query: &'static str,
-    ) -> Result<Vec<R>, SyncError> {
-        let answer = self.query(query).await?.answer();
-        // `-nosql`: there is no list, which is no reason to stay out of service. Sessions are known
-        // by their events then.
-        if answer.starts_with(NO_DATABASE) {
-            return Ok(Vec::new());
-        }
-        let table: Table<R> = serde_json::from_slice(&answer)
-            .map_err(|source| SyncError::NoTable { query, source })?;
-        // A truncated table would make sessions vanish that live.
-        if table.row_count != table.rows.len() {
-            return Err(SyncError::Refused {
-                query,
-                answer: format!("{} of {} rows", table.rows.len(), table.row_count),
-            });
-        }
-        Ok(table.rows)
-    }
-
-    async fn value(&self, query: &'static str) -> Result<String, SyncError> {
-        let reply = self.query(query).await?;
-        match reply.outcome() {
-            Outcome::Data(value) => Ok(value.trim().to_owned()),
-            other => Err(SyncError::Refused {
-                query,
-                answer: other.to_string(),
-            }),
-        }
-    }
-
-    async fn query(&self, line: &str) -> Result<Reply, Failure> {
-        let command =
-            Command::api(line).map_err(|error| Failure::invalid("query", error.to_string()))?;
-        self.node
-            .send(command, None, Deadline::after(QUERY_TIMEOUT))
+    async fn adopt_all(&self, ids: Vec<SessionId>, why: Why) -> Result<Vec<SessionId>, SyncError> {
+        let adopted = self.each(ids, |id| async move {
+            let is_new = match self.ask.session(&id).await? {
+                Answer::Lives(dump) => self.sink.adopt(&dump, why),
+                Answer::Gone | Answer::Unclear => false,
+            };
+            Ok(is_new.then_some(id))
+        });
+        adopted
+            .try_filter_map(|id| async { Ok(id) })
+            .try_collect()
             .await
     }
+
+    /// Brings one session up to date; says whether that changed it.
+    async fn correct(&self, id: SessionId, why: Why) -> Result<bool, SyncError> {
+        for _ in 0..ATTEMPTS {
+            let Answer::Lives(dump) = self.ask.session(&id).await? else {
+                return Ok(false);
+            };
+            match self.sink.correct(&dump, why) {
+                Refreshed::Corrected(_) => return Ok(true),
+                Refreshed::Same => return Ok(false),
+                Refreshed::Outdated => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing is known of a session, or only that its end was concluded.
+    fn is_unknown(&self, id: &SessionId) -> bool {
+        let known = self.sinks.tracker.session(id);
+        known.is_none_or(|known| {
+            known.synthetic_end || (known.node != *self.node.id() && !known.is_live())
+        })
+    }
+
+    fn is_live(&self, id: &SessionId) -> bool {
+        let known = self.sinks.tracker.session(id);
+        known.is_some_and(|known| known.is_live())
+    }
+
+    /// Asks about each session, several at a time.
+    fn each<'a, T: 'a, F: Future<Output = Result<T, SyncError>> + 'a>(
+        &'a self,
+        ids: Vec<SessionId>,
+        ask: impl Fn(SessionId) -> F + 'a,
+    ) -> impl stream::Stream<Item = Result<T, SyncError>> + Unpin + 'a {
+        let at_once = QUERIES_PER_LINK * self.node.command_links().1;
+        stream::iter(ids).map(ask).buffer_unordered(at_once)
+    }
 }
 
-fn without(all: &HashSet<SessionId>, some: &HashSet<SessionId>) -> Vec<SessionId> {
-    all.difference(some).cloned().collect()
+// === impl Suspects ===
+
+impl Suspects {
+    fn is_empty(&self) -> bool {
+        self.unknown.is_empty() && self.changed.is_empty() && self.gone.is_empty()
+    }
 }
 
-/// Asks about each session, several at a time.
-async fn each<T, F: Future<Output = T>>(
-    ids: impl IntoIterator<Item = SessionId>,
-    ask: impl Fn(SessionId) -> F,
-) -> Vec<T> {
-    stream::iter(ids)
-        .map(ask)
-        .buffer_unordered(CONCURRENCY)
-        .collect()
-        .await
+/// Whether the lists show a session otherwise than it is tracked.
+fn is_suspicious(session: &Session, listed: &List) -> bool {
+    listed.get(session.id.as_str()).is_none_or(|row| {
+        row.call_state
+            .is_some_and(|call_state| call_state != session.call_state)
+            || row.peer != session.peer
+    })
 }

@@ -226,6 +226,7 @@ fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
 pub(super) fn to_gap(gap: &Gap) -> pb::Gap {
     let reason = match gap.reason {
         GapReason::LinkLost => pb::GapReason::LinkLost,
+        GapReason::EventsLost => pb::GapReason::EventsLost,
         GapReason::SlowConsumer => pb::GapReason::SlowConsumer,
     };
     pb::Gap {

@@ -123,6 +123,7 @@ impl NodeService for Services {
                 node: Some(to_node(&*self.control.fleet.node(&id)?, &self.control)),
                 sessions_found: count(differences.found),
                 sessions_ended: count(differences.ended),
+                sessions_changed: count(differences.changed),
             })
         };
         respond(answer.await)

@@ -36,7 +36,7 @@ pub struct SimConfig {
     pub max_sessions: u32,
     /// `sessions-per-second`.
     pub sessions_per_second: u32,
-    /// The tables behind `show channels` and `show calls` stay empty (`-nosql`).
+    /// There is no database (`-nosql`), so that `show` refuses everything.
     pub no_sql: bool,
     /// What its clock shows when it begins; `None` is the present time. A test that is to be
     /// repeated gives one.

@@ -44,6 +44,11 @@ impl Listing {
             gone: VecDeque::new(),
         }
     }
+
+    /// Whether there is no database.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.disabled
+    }
 }
 
 // === impl World ===

@@ -366,20 +366,6 @@ impl Session {
             }
             b"CHANNEL_PARK" => self.parked = self.is_live(),
             b"CHANNEL_UNPARK" => self.parked = false,
-            // An answer to `uuid_dump`, of a channel whose events may have been missed.
-            b"CHANNEL_DATA" => {
-                let is_parking = || {
-                    event.headers().raw("variable_current_application") == Some(b"park".as_slice())
-                };
-                self.parked = match self.state {
-                    ChannelState::Park => true,
-                    ChannelState::Execute => is_parking(),
-                    _ => false,
-                };
-                if self.state.is_down() {
-                    self.end(cause, sip_code, event_time(event));
-                }
-            }
             b"CHANNEL_HOLD" => self.times.held = event_time(event).or(self.times.held),
             b"CHANNEL_EXECUTE" => {
                 if let Some(name) = text(application) {

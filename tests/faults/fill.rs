@@ -50,6 +50,26 @@ pub(crate) async fn living(gateway: &Gateway, fake: &FakeNode, id: &str) {
     seen(gateway, id, |session| session.is_live()).await;
 }
 
+/// An answer to `uuid_dump`.
+fn dump(id: &str, more: &str) -> Say {
+    Say::api(format!(
+        "Event-Name: CHANNEL_DATA\nCore-UUID: core-1\nUnique-ID: {id}\n{more}"
+    ))
+}
+
+/// Names of the events that the gateway made of one session.
+pub(super) fn synthetic_of(story: &[Told], id: &str) -> Vec<String> {
+    story
+        .iter()
+        .filter_map(|told| match told {
+            Told::Event(event) if event.synthetic && event.session_id == id => {
+                Some(event.name.clone())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 fn is_live(gateway: &Gateway, id: &str) -> bool {
     let session = gateway.control.tracker.session(&id.parse().unwrap());
     session.is_some_and(|session| session.is_live())
@@ -168,7 +188,7 @@ async fn the_lists_lag_does_not_end_young_sessions() {
 }
 
 #[tokio::test]
-async fn a_list_that_stays_empty_ends_nothing() {
+async fn without_a_list_nothing_ends_that_lives() {
     let config = SimConfig {
         no_sql: true,
         ..SimConfig::default()
@@ -313,10 +333,6 @@ async fn a_call_of_the_new_core_is_not_taken_for_one_of_the_old() {
 #[tokio::test]
 async fn a_leg_that_was_bridged_to_another_meanwhile_has_the_new_peer() {
     const THREE: &str = "33333333-3333-4333-8333-333333333333";
-    let calls = |other: &str| {
-        let row = format!(r#"{{"uuid":"{ONE}","b_uuid":"{other}"}}"#);
-        Say::api(format!(r#"{{"row_count":1,"rows":[{row}]}}"#))
-    };
     let (gateway, fake) = over_fake().await;
     for id in [ONE, TWO, THREE] {
         living(&gateway, &fake, id).await;
@@ -329,21 +345,29 @@ async fn a_leg_that_was_bridged_to_another_meanwhile_has_the_new_peer() {
     seen(&gateway, TWO, |session| session.peer.is_some()).await;
     fake.on("api uuid_exists", [Say::api("true")]);
     fake.on("api show channels", [rows(&[ONE, TWO, THREE])]);
-    // It lags: at first it tells of the bridge that is no more.
-    fake.on("api show calls", [calls(TWO), calls(THREE)]);
+    // It lags: it still tells of the bridge that is no more.
+    let row = format!(r#"{{"uuid":"{ONE}","b_uuid":"{TWO}"}}"#);
+    let calls = format!(r#"{{"row_count":1,"rows":[{row}]}}"#);
+    fake.on("api show calls", [Say::api(calls)]);
+    for (id, peer) in [(ONE, THREE), (TWO, ""), (THREE, ONE)] {
+        let state = "CS_EXCHANGE_MEDIA";
+        let more = format!("Channel-State: {state}\nvariable_bridge_to: {peer}\n");
+        fake.on(&format!("api uuid_dump {id}"), [dump(id, &more)]);
+    }
+    let mut watcher = Watcher::begin(&gateway).await;
     fake.drop_links();
-    let is_peer = |id: &str| {
-        let id = id.to_owned();
-        move |session: &switchgate::tracker::Session| {
-            session
-                .peer
-                .as_ref()
-                .is_some_and(|peer| peer.as_str() == id)
-        }
-    };
-    seen(&gateway, ONE, is_peer(THREE)).await;
-    seen(&gateway, THREE, is_peer(ONE)).await;
-    assert_eq!(session(&gateway, TWO).await.peer_session_id, "");
+    connected_again(&gateway).await;
+    let story = watcher.until_state("sim-0", pb::NodeState::Ready).await;
+    for (id, peer) in [(ONE, THREE), (TWO, ""), (THREE, ONE)] {
+        assert_eq!(session(&gateway, id).await.peer_session_id, peer);
+    }
+    let told = |id: &str| synthetic_of(&story, id);
+    assert_eq!(
+        told(ONE),
+        ["CHANNEL_DATA", "CHANNEL_UNBRIDGE", "CHANNEL_BRIDGE"]
+    );
+    assert_eq!(told(TWO), ["CHANNEL_DATA", "CHANNEL_UNBRIDGE"]);
+    assert_eq!(told(THREE), ["CHANNEL_DATA", "CHANNEL_BRIDGE"]);
     leave(gateway).await;
 }
 

@@ -386,6 +386,9 @@ async fn frames_that_are_cut_in_the_middle_end_their_links_and_nothing_else() {
             "sim-0 NODE_STATE_DOWN",
             "sim-0 gap GAP_REASON_LINK_LOST",
             "sim-0 NODE_STATE_SYNCING",
+            // The answer was executed; the event that told so is the one that was cut.
+            "synthetic CHANNEL_DATA",
+            "synthetic CHANNEL_ANSWER",
             "sim-0 NODE_STATE_READY",
         ]
     );

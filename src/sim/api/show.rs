@@ -35,10 +35,14 @@ struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// Runs `show`; `None` for any other api.
+/// Runs `show`; `None` for any other api. Without a database it has nothing, whatever is asked for
+/// (`show_function` in `mod_commands.c`).
 pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<String> {
     if name != "show" {
         return None;
+    }
+    if world.listing.is_disabled() {
+        return Some("-ERR SQL disabled, no data available!\n".to_owned());
     }
     let mut words = arguments.split_whitespace();
     let what = words.next().unwrap_or_default().to_ascii_lowercase();

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::domain::{CallState, ChannelState, Direction};
+use crate::domain::{CallState, ChannelState, Direction, HangupCause};
 
 const A: &str = "aaaaaaaa-0000-4000-8000-000000000000";
 const B: &str = "bbbbbbbb-0000-4000-8000-000000000000";
@@ -235,7 +235,14 @@ fn an_answer_older_than_the_last_event_changes_nothing() {
     assert!(!only(&tracker).answered);
     tracker.refresh(&node("n"), &dump("20", &answered));
     assert!(only(&tracker).answered && only(&tracker).parked);
-    tracker.refresh(&node("n"), &dump("21", &[]));
+    // What is executed on a parked leg takes the place of `park` in the variable.
+    let plays = [("variable_current_application", "playback")];
+    tracker.refresh(&node("n"), &dump("21", &plays));
+    assert!(only(&tracker).parked);
+    tracker.refresh(
+        &node("n"),
+        &dump("21", &[("Caller-Destination-Number", "other")]),
+    );
     assert!(!only(&tracker).parked);
     // Unknown and ended ones are not brought back.
     tracker.end_synthetic(&id(A), None);
