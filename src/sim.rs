@@ -62,6 +62,7 @@ use std::sync::Arc;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 
+use crate::domain::HangupCause;
 use crate::shutdown::Drain;
 
 pub use config::{SimConfig, SimUser};
@@ -143,5 +144,10 @@ impl Sim {
             display: String::new(),
         };
         far::arrive(&mut self.core.world(), invite, None)
+    }
+
+    /// The far end of a channel hangs up.
+    pub fn hang_up(&self, uuid: &str) {
+        self.core.world().hangup(uuid, HangupCause::NormalClearing);
     }
 }

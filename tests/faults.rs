@@ -5,6 +5,7 @@ pub(crate) mod fill;
 mod jobs;
 mod links;
 mod placement;
+mod reconcile;
 mod refusals;
 mod replies;
 mod restart;

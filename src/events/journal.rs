@@ -185,6 +185,11 @@ impl Journal {
         self.cursor_at(self.lock().dropped)
     }
 
+    /// Bytes of the events that are held, their indexes included.
+    pub fn held_bytes(&self) -> usize {
+        self.lock().held_bytes
+    }
+
     /// The events of a session, for as long as it can be read.
     pub fn of_session(&self, session: &SessionId) -> SessionHistory {
         self.history.of(session, self.epoch)

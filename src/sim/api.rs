@@ -32,6 +32,7 @@ pub(super) async fn execute(core: &Arc<Core>, name: &str, arguments: &str) -> Op
             Some(format!("+OK Job-UUID: {job}\n"))
         }
         "sched_api" | "sched_hangup" | "sched_transfer" => Some(plan(core, name, arguments)),
+        "show" => Some(show::aside(core, arguments).await),
         "sim_fault" => Some(fault(core, arguments)),
         _ => now_inner(&mut core.world(), name, arguments),
     };

@@ -85,20 +85,50 @@ impl World {
 
     /// The rows of the table, oldest channel first.
     pub(super) fn rows(&self) -> Vec<Row> {
+        let rows = self.rows_after(None, usize::MAX);
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    /// Up to `max` rows behind that of this channel, with the numbers of their channels.
+    pub(super) fn rows_after(&self, after: Option<u64>, max: usize) -> Vec<(u64, Row)> {
         let now = Instant::now();
-        let mut rows = BTreeMap::new();
-        for (shown_from, until, number, row) in &self.listing.gone {
-            if (*shown_from..*until).contains(&now) {
-                rows.insert(*number, row.clone());
+        let is_behind = |number: u64| after.is_none_or(|after| number > after);
+        let mut gone: Vec<_> = self
+            .listing
+            .gone
+            .iter()
+            .filter(|(from, until, number, _)| (*from..*until).contains(&now) && is_behind(*number))
+            .map(|(_, _, number, row)| (*number, row))
+            .collect();
+        gone.sort_unstable_by_key(|(number, _)| *number);
+        let mut gone = gone.into_iter().peekable();
+        let first = after.map_or(0, |after| after + 1);
+        let live = self.listing.live.range(first..);
+        let mut live = live
+            .filter_map(|(number, (shown_from, uuid))| {
+                let channel = self.channels.get(uuid).filter(|_| *shown_from <= now);
+                channel.map(|channel| (*number, channel))
+            })
+            .peekable();
+        let mut rows = Vec::new();
+        while rows.len() < max {
+            let is_gone = match (gone.peek(), live.peek()) {
+                (Some((gone, _)), Some((live, _))) => gone < live,
+                (gone, None) => gone.is_some(),
+                (None, Some(_)) => false,
+            };
+            let next = match is_gone {
+                true => gone.next().map(|(number, row)| (number, row.clone())),
+                false => live
+                    .next()
+                    .map(|(number, channel)| (number, row(channel, &self.switch_name))),
+            };
+            match next {
+                Some(next) => rows.push(next),
+                None => break,
             }
         }
-        for (number, (shown_from, uuid)) in &self.listing.live {
-            let channel = self.channels.get(uuid).filter(|_| *shown_from <= now);
-            if let Some(channel) = channel {
-                rows.insert(*number, row(channel, &self.switch_name));
-            }
-        }
-        rows.into_values().collect()
+        rows
     }
 }
 

@@ -218,7 +218,9 @@ impl Session {
 
     fn changes_since(&self, before: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
-        if self.times.progress.is_some() && before.times.progress.is_none() {
+        // An answer needs no ringing before it.
+        let has_begun = self.times.progress.is_some() && before.times.progress.is_none();
+        if has_begun && self.answered == before.answered {
             changes.push(match self.call_state {
                 CallState::Early => Change::EarlyMedia,
                 _ => Change::Rings,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchgate::config::{NodeAddress, NodeConfig};
+use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::domain::NodeState;
 use switchgate::pb;
 use switchgate::shutdown::Drain;
@@ -20,13 +20,22 @@ const TWO: &str = "22222222-2222-4222-8222-222222222222";
 
 /// A gateway over a scripted node, `sim-0`, which need not be in service.
 pub(crate) async fn over_fake() -> (Gateway, FakeNode) {
+    over_fake_with(|_| {}).await
+}
+
+pub(crate) async fn over_fake_with(tune: impl FnOnce(&mut Config)) -> (Gateway, FakeNode) {
     let drain = Drain::new();
     let fake = FakeNode::start(&drain).await;
-    (launch(&fake, drain).await, fake)
+    (launch_with(&fake, drain, tune).await, fake)
 }
 
 async fn launch(fake: &FakeNode, drain: Drain) -> Gateway {
+    launch_with(fake, drain, |_| {}).await
+}
+
+async fn launch_with(fake: &FakeNode, drain: Drain, tune: impl FnOnce(&mut Config)) -> Gateway {
     let mut config = test_config();
+    tune(&mut config);
     let name = "sim-0".parse().unwrap();
     let address = NodeAddress::from(fake.address);
     config.nodes.push(NodeConfig::new(name, address, "ClueCon"));

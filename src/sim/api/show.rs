@@ -1,6 +1,6 @@
 //! `show`: lists that lag behind the core.
 
-use super::super::core::World;
+use super::super::core::{Core, World};
 use super::super::encode::json_string;
 use super::super::listing::Row;
 use super::super::tables;
@@ -29,6 +29,12 @@ const CALL_COLUMNS: [&str; 20] = [
     "sent_callee_name",
 ];
 
+/// What `show` says without a database.
+const NO_DATABASE: &str = "-ERR SQL disabled, no data available!\n";
+
+/// Rows that are read in one go.
+const ROWS_AT_ONCE: usize = 128;
+
 /// A table: its columns and its rows.
 struct Table {
     columns: Vec<String>,
@@ -42,8 +48,43 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         return None;
     }
     if world.listing.is_disabled() {
-        return Some("-ERR SQL disabled, no data available!\n".to_owned());
+        return Some(NO_DATABASE.to_owned());
     }
+    let rows = match reads_rows(arguments) {
+        true => world.rows(),
+        false => Vec::new(),
+    };
+    Some(answer(world, arguments, &rows))
+}
+
+/// Runs `show` for a connection: the rows are read a few at a time, as from a database beside the
+/// core, which goes on meanwhile.
+pub(super) async fn aside(core: &Core, arguments: &str) -> String {
+    if core.world().listing.is_disabled() {
+        return NO_DATABASE.to_owned();
+    }
+    let mut rows = Vec::new();
+    if reads_rows(arguments) {
+        let mut after = None;
+        loop {
+            let some = core.world().rows_after(after, ROWS_AT_ONCE);
+            let Some((last, _)) = some.last() else { break };
+            after = Some(*last);
+            rows.extend(some.into_iter().map(|(_, row)| row));
+            tokio::task::yield_now().await;
+        }
+    }
+    answer(&core.world(), arguments, &rows)
+}
+
+fn reads_rows(arguments: &str) -> bool {
+    let what = arguments.split_whitespace().next().unwrap_or_default();
+    ["channels", "calls", "bridged_calls"]
+        .iter()
+        .any(|table| what.eq_ignore_ascii_case(table))
+}
+
+fn answer(world: &World, arguments: &str, rows: &[Row]) -> String {
     let mut words = arguments.split_whitespace();
     let what = words.next().unwrap_or_default().to_ascii_lowercase();
     let mut second = words.next();
@@ -58,8 +99,8 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         None
     };
     let table = match what.as_str() {
-        "channels" => channels(world),
-        "calls" | "bridged_calls" => calls(world, what == "bridged_calls"),
+        "channels" => channels(rows),
+        "calls" | "bridged_calls" => calls(rows, what == "bridged_calls"),
         "application" => applications(world, second),
         "api" => interfaces("api", &["name", "description", "syntax", "ikey"]),
         "modules" => modules(),
@@ -70,15 +111,15 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         | "detailed_calls" | "detailed_bridged_calls" | "interfaces" | "recovery" => {
             Table { columns: Vec::new(), rows: Vec::new() }
         }
-        _ => return Some("-USAGE: codec|endpoint|application|api|dialplan|file|timer|calls [count]|channels [count|like <match string>]|...\n".to_owned()),
+        _ => return "-USAGE: codec|endpoint|application|api|dialplan|file|timer|calls [count]|channels [count|like <match string>]|...\n".to_owned(),
     };
-    Some(match format {
+    match format {
         Some("json") if count => format!("{{\"row_count\":{}}}", table.rows.len()),
         Some("json") => table.json(),
         _ if count => format!("\n{} total.\n", table.rows.len()),
         Some("xml") => table.xml(),
         _ => table.plain(),
-    })
+    }
 }
 
 fn value<'a>(row: &'a Row, column: &str) -> &'a str {
@@ -86,8 +127,7 @@ fn value<'a>(row: &'a Row, column: &str) -> &'a str {
     found.map_or("", |(_, value)| value.as_str())
 }
 
-fn channels(world: &mut World) -> Table {
-    let rows = world.rows();
+fn channels(rows: &[Row]) -> Table {
     let columns = rows.first().map(|row| {
         row.columns
             .iter()
@@ -105,7 +145,7 @@ fn channels(world: &mut World) -> Table {
 }
 
 /// Each call once: the leg that called with the one it is bridged to, and the legs that are alone.
-fn calls(world: &mut World, bridged_only: bool) -> Table {
+fn calls(rows: &[Row], bridged_only: bool) -> Table {
     let mut columns: Vec<String> = CALL_COLUMNS.iter().map(|name| (*name).to_owned()).collect();
     columns.push("sent_callee_num".to_owned());
     let own = columns.clone();
@@ -116,17 +156,14 @@ fn calls(world: &mut World, bridged_only: bool) -> Table {
         .collect();
     columns.extend(theirs.iter().map(|name| format!("b_{name}")));
     columns.push("call_created_epoch".to_owned());
-    let all: std::collections::HashMap<String, Row> = world
-        .rows()
-        .into_iter()
-        .map(|row| (row.uuid.clone(), row))
-        .collect();
-    let mut rows = Vec::new();
-    for row in &world.rows() {
+    let all: std::collections::HashMap<&str, &Row> =
+        rows.iter().map(|row| (row.uuid.as_str(), row)).collect();
+    let mut lines = Vec::new();
+    for row in rows {
         let other = row
             .bridged
             .as_ref()
-            .and_then(|(uuid, since)| Some((all.get(uuid)?, since)));
+            .and_then(|(uuid, since)| Some((*all.get(uuid.as_str())?, since)));
         let second = row
             .columns
             .iter()
@@ -146,9 +183,12 @@ fn calls(world: &mut World, bridged_only: bool) -> Table {
                 .map(|name| other.map_or("", |(other, _)| value(other, name)).to_owned()),
         );
         line.push(other.map_or(String::new(), |(_, since)| since.to_string()));
-        rows.push(line);
+        lines.push(line);
     }
-    Table { columns, rows }
+    Table {
+        columns,
+        rows: lines,
+    }
 }
 
 fn applications(world: &World, only: Option<&str>) -> Table {
