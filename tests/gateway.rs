@@ -84,6 +84,11 @@ impl Gateway {
         let password =
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
+        Some(Self::over_node(address, &password).await)
+    }
+
+    /// Over the node at this address, `freeswitch`.
+    pub(crate) async fn over_node(address: NodeAddress, password: &str) -> Self {
         let mut config = test_config();
         config.nodes.push(NodeConfig::new(
             "freeswitch".parse().unwrap(),

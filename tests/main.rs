@@ -24,6 +24,7 @@ mod esl_link;
 mod fake_node;
 mod faults;
 mod fuzz_seeds;
+mod gap;
 mod gateway;
 mod lists;
 mod lists_paging;
