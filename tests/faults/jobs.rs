@@ -134,3 +134,23 @@ async fn a_job_whose_result_nobody_would_hear_is_not_sent() {
     assert_eq!(fake.count("bgapi"), 0);
     leave(gateway).await;
 }
+
+#[tokio::test]
+async fn a_job_whose_link_lives_but_never_replies_expires_and_is_not_lost() {
+    let (gateway, fake) = ready().await;
+    fake.on("bgapi", [Say::Nothing]);
+    let request = pb::RunJobRequest {
+        timeout: Some(prost_types::Duration {
+            seconds: 1,
+            nanos: 0,
+        }),
+        ..job("status", "")
+    };
+    let ran = run_job(&gateway, request).await.unwrap();
+    assert_eq!(ran.state(), pb::JobState::Expired);
+    // Its link could still tell, but too late for this job.
+    let id = bgapi(&fake, "status").await;
+    fake.job_result(&id, "+OK late\n");
+    assert_eq!(job_end(&gateway, &id).await.state, JobState::Expired);
+    leave(gateway).await;
+}
