@@ -19,11 +19,15 @@ const TWO: &str = "22222222-2222-4222-8222-222222222222";
 
 /// The events that the gateway made.
 fn synthetic(story: &[Told]) -> Vec<&pb::Event> {
-    let event = |told| match told {
-        &Told::Event(ref event) if event.synthetic => Some(&**event),
-        _ => None,
-    };
-    story.iter().filter_map(event).collect()
+    let mut events = Vec::new();
+    for told in story {
+        if let Told::Event(event) = told
+            && event.synthetic
+        {
+            events.push(&**event);
+        }
+    }
+    events
 }
 
 fn why(event: &pb::Event) -> &str {

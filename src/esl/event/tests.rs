@@ -129,6 +129,25 @@ fn from_headers_round_trips_what_freeswitch_would_encode() {
 }
 
 #[test]
+fn headers_in_front_replace_those_of_the_event_and_nothing_else() {
+    let event =
+        event("Event-Name: CHANNEL_DATA\nCore-UUID: c\nv: a%3Ab\nodd: %zz\nContent-Length: 1\n\nx");
+    let renamed = event
+        .with_headers(&[("Event-Name", "CHANNEL_CREATE"), ("Why", "a: b")])
+        .unwrap();
+    let headers: Vec<_> = renamed.headers().iter_raw().collect();
+    let expected: [(&[u8], &[u8]); 5] = [
+        (b"Event-Name", b"CHANNEL_CREATE"),
+        (b"Why", b"a%3A%20b"),
+        (b"Core-UUID", b"c"),
+        (b"v", b"a%3Ab"),
+        (b"odd", b"%zz"),
+    ];
+    assert_eq!(headers, expected);
+    assert!(renamed.body().is_empty());
+}
+
+#[test]
 fn empty_value_is_not_filled() {
     let event = event("Event-Name: X\na: \nb: _undef_\nc: 7\n\n");
     assert_eq!(event.filled("a"), None);
