@@ -170,7 +170,7 @@ async fn sigterm_ends_streams_lets_calls_finish_and_says_exit_on_each_link() {
     let channel = connect(program.address).await;
     let mut health = watch_health(&channel).await;
     until_health(&mut health, ServingStatus::Serving).await;
-    until(|| sim.connections() == 9).await;
+    until(|| sim.connections() == 10).await;
     let mut events = subscribe(&channel).await;
 
     let stop = async {
@@ -188,7 +188,7 @@ async fn sigterm_ends_streams_lets_calls_finish_and_says_exit_on_each_link() {
     assert_eq!(status.code(), Some(0));
     assert!(began.elapsed() < Duration::from_millis(1500) + SLACK);
     until(|| sim.connections() == 0).await;
-    assert_eq!(exits(&sim), 9, "each link says goodbye");
+    assert_eq!(exits(&sim), 10, "each link says goodbye");
     assert!(drain.finish(SLACK).await);
 }
 
@@ -248,7 +248,7 @@ async fn what_does_not_end_within_the_grace_period_is_cut() {
         (Duration::from_secs(1)..Duration::from_secs(1) + SLACK).contains(&took),
         "{took:?}"
     );
-    assert_eq!(exits(&sim), 9);
+    assert_eq!(exits(&sim), 10);
     assert!(drain.finish(SLACK).await);
 }
 
