@@ -14,9 +14,8 @@ use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
 use crate::esl::Event;
 
-/// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
-/// `switch_channel.c`, which also says which events have variables).
-const VARIABLE_PREFIX: &[u8] = b"variable_";
+mod variables;
+
 /// A variable that every channel has: an event with it has all others too.
 const ID_VARIABLE: &[u8] = b"variable_uuid";
 
@@ -222,24 +221,6 @@ impl Session {
     /// (`switch_ivr_signal_bridge` in `switch_ivr_bridge.c`).
     pub fn is_bypassed(&self) -> bool {
         self.state == ChannelState::Hibernate && self.peer.is_some()
-    }
-
-    /// A channel variable as events told it last. FreeSWITCH finds variables without regard to case.
-    pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
-        let headers = self.variables.as_ref()?.headers();
-        headers.text_where(|header| {
-            header
-                .strip_prefix(VARIABLE_PREFIX)
-                .is_some_and(|known| known.eq_ignore_ascii_case(name.as_bytes()))
-        })
-    }
-
-    /// Keeps the variables of an event, or of an answer to `uuid_dump`, unless newer ones are known.
-    pub(super) fn learn_variables(&mut self, event: &Event) {
-        let told_at = |event: &Event| event.number("Event-Date-Timestamp");
-        if self.variables.as_ref().and_then(told_at) <= told_at(event) {
-            self.variables = Some(event.clone());
-        }
     }
 
     /// How long it has lived, or lived until it was hung up.

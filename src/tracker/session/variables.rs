@@ -1,0 +1,32 @@
+//! A session's channel variables, as events told them.
+
+use std::borrow::Cow;
+
+use super::Session;
+use crate::esl::Event;
+
+/// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
+/// `switch_channel.c`, which also says which events have variables).
+const VARIABLE_PREFIX: &[u8] = b"variable_";
+
+// === impl Session ===
+
+impl Session {
+    /// A channel variable as events told it last. FreeSWITCH finds variables without regard to case.
+    pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
+        let headers = self.variables.as_ref()?.headers();
+        headers.text_where(|header| {
+            header
+                .strip_prefix(VARIABLE_PREFIX)
+                .is_some_and(|known| known.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    }
+
+    /// Keeps the variables of an event, or of an answer to `uuid_dump`, unless newer ones are known.
+    pub(in crate::tracker) fn learn_variables(&mut self, event: &Event) {
+        let told_at = |event: &Event| event.number("Event-Date-Timestamp");
+        if self.variables.as_ref().and_then(told_at) <= told_at(event) {
+            self.variables = Some(event.clone());
+        }
+    }
+}
