@@ -35,6 +35,7 @@ mod originate_stream;
 mod peer;
 mod peers_inputs;
 mod peers_inputs_tracking;
+mod placement;
 mod recordings;
 mod seeds;
 mod session_events;

@@ -1,6 +1,5 @@
-//! Nodes that come and go: WatchNodes, AddNode, RemoveNode; and which node gets new work.
+//! Nodes that come and go: WatchNodes, AddNode, RemoveNode.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -440,81 +439,23 @@ async fn hang_up_status(gateway: &Gateway, session_id: &str) -> Status {
         .unwrap_err()
 }
 
-fn limited(name: &str, max_sessions: u32, per_second: u32) -> SimConfig {
-    SimConfig {
-        name: name.to_owned(),
-        max_sessions,
-        sessions_per_second: per_second,
-        // Nothing of what the test does is in any heartbeat.
-        heartbeat: Duration::from_secs(600),
-        ..SimConfig::default()
-    }
-}
-
 #[tokio::test]
-async fn nodes_fill_up_evenly_and_a_full_one_gets_nothing() {
-    let drain = Drain::new();
-    let sims = ["sim-0", "sim-1"].map(|name| Sim::new(limited(name, 8, 2000), &drain));
-    let gateway = Gateway::over(sims.into(), drain, |_| {}).await;
-    // Each call is two sessions on its node: it calls itself.
-    let mut placed: HashMap<String, u32> = HashMap::new();
-    let mut sessions = Vec::new();
-    for _ in 0..8 {
-        let session = answered(&gateway).await;
-        *placed.entry(session.node_id.clone()).or_default() += 1;
-        sessions.push(session);
-    }
-    assert_eq!(
-        placed,
-        HashMap::from([("sim-0".to_owned(), 4), ("sim-1".to_owned(), 4)])
-    );
-    let status = originate(&gateway, ANSWERS).await.unwrap_err();
-    assert_eq!(
-        code_and_reason(&status),
-        (Code::ResourceExhausted, "NODE_LIMIT".to_owned())
-    );
-    assert!(has_retry(&status));
-    let request = pb::OriginateRequest {
-        node_selector: on("sim-1"),
-        ..to(ANSWERS)
-    };
-    let status = place(&gateway, request).await.unwrap_err();
-    assert_eq!(
-        code_and_reason(&status),
-        (Code::ResourceExhausted, "NODE_LIMIT".to_owned())
-    );
-    assert_eq!(metadata(&status, "node_id"), "sim-1");
-    // What makes no session is done all the same.
-    let job = pb::RunJobRequest {
-        command: "status".to_owned(),
-        ..Default::default()
-    };
-    within(gateway.jobs().run_job(job)).await.unwrap();
-
-    let gone = sessions.pop().unwrap();
-    hang_up(&gateway, &gone.session_id).await;
-    let node_id = gone.node_id.parse().unwrap();
-    within(async {
-        while gateway.control.tracker.live_count(&node_id) > 6 {
-            tokio::task::yield_now().await;
+async fn subscribers_are_told_of_nodes_that_come_and_go() {
+    let gateway = Gateway::over_sim().await;
+    let extra = Extra::start(SimConfig::default()).await;
+    let mut feed = Feed::from_now(&gateway).await;
+    add(&gateway, extra.request("extra")).await.unwrap();
+    ready(&gateway, "extra").await;
+    remove(&gateway, "extra", false).await.unwrap();
+    let mut states = Vec::new();
+    while states.last() != Some(&pb::NodeState::Removed) {
+        if let pb::subscribe_response::Message::NodeState(node) = feed.next().await.unwrap() {
+            assert_eq!(node.node_id, "extra");
+            states.push(node.state());
         }
-    })
-    .await;
-    assert_eq!(answered(&gateway).await.node_id, gone.node_id);
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn a_node_at_its_limit_of_new_sessions_is_spared() {
-    let drain = Drain::new();
-    let sims = [limited("sim-0", 1000, 4), limited("sim-1", 1000, 2000)];
-    let sims = sims.map(|config| Sim::new(config, &drain));
-    let gateway = Gateway::over(sims.into(), drain, |_| {}).await;
-    let mut on_first = 0;
-    for _ in 0..12 {
-        // Whichever takes it, none is refused by FreeSWITCH.
-        on_first += u32::from(answered(&gateway).await.node_id == "sim-0");
     }
-    assert!(on_first >= 1, "it takes part");
+    assert_eq!(states[0], pb::NodeState::Connecting);
+    assert!(states.contains(&pb::NodeState::Ready));
     gateway.stop().await;
+    extra.stop().await;
 }
