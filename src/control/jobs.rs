@@ -86,8 +86,6 @@ impl Control {
                 _ => self.fleet.place(&request.selector, &legs)?,
             },
         };
-        // Nobody would hear its result.
-        node.check_hears()?;
         let spec = JobSpec {
             id: request.id.unwrap_or_else(JobId::generate),
             command: request.command,
@@ -248,6 +246,11 @@ impl Run {
 
     async fn until_end(&self, command: Command) {
         let jobs = &self.control.jobs;
+        // Nobody would hear its result.
+        if let Err(failure) = self.node.check_hears() {
+            jobs.finish(&self.id, End::Failed(failure));
+            return;
+        }
         let take_by = self.deadline.min(Deadline::after(TAKE_TIMEOUT));
         // The job's result can come before its reply does, on the other link.
         let mut reply_lost = false;
