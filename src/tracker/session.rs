@@ -1,12 +1,8 @@
 //! A session: one leg, a FreeSWITCH channel, folded from its events.
 
-mod header;
-
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-pub(super) use header::event_time;
-use header::{set, set_time, sip_status, wire_call_state, wire_state};
 use tokio::time::Instant;
 
 use super::claim::{Claim, Heard};
@@ -14,7 +10,11 @@ use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
 use crate::esl::Event;
 
+mod header;
 mod variables;
+
+pub(super) use header::event_time;
+use header::{set, set_time, sip_status, wire_call_state, wire_state};
 
 /// A variable that every channel has: an event with it has all others too.
 const ID_VARIABLE: &[u8] = b"variable_uuid";
