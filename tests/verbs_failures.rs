@@ -216,9 +216,13 @@ async fn a_deadline_that_passes_after_writing_says_that_the_command_was_sent() {
 async fn a_client_that_leaves_leaves_nothing_behind_and_the_next_reply_is_its_own() {
     each(async |verb, gateway| {
         let ask = prepare(&gateway, verb.leg).await;
-        let call = tokio::spawn((verb.call)(gateway.channel.clone(), ask.clone()));
-        written(&gateway, &verb, &ask).await;
-        call.abort();
+        tokio::select! {
+            biased;
+            () = written(&gateway, &verb, &ask) => {}
+            answer = (verb.call)(gateway.channel.clone(), ask.clone()) => {
+                panic!("{} has ended: {answer:?}", verb.rpc)
+            }
+        }
         gateway.sim().inject(Fault::Heal);
         // Over the session's own link, on which the reply that nobody waits for comes first.
         let token = uuid::Uuid::new_v4().to_string();
