@@ -166,6 +166,9 @@ impl Tracker {
         } else {
             id
         };
+        if event.headers().raw("Event-Name") == Some(b"CHANNEL_UUID") {
+            self.forget_former_id(node, event);
+        }
         let (session, effect, moves) = {
             let mut shard = self.shard(id);
             let known = shard.sessions.get(id);
@@ -209,6 +212,33 @@ impl Tracker {
             Effect::None => None,
         };
         Some(Applied { session, peer })
+    }
+
+    /// A leg that is to have a given id may have begun under another one: loopback makes its
+    /// channel, which tells of its codec, before `originate` renames it
+    /// (`switch_core_session_set_uuid` in `switch_core_session.c`). Nothing more is ever told of
+    /// the former id.
+    fn forget_former_id(&self, node: &NodeId, event: &Event) {
+        let Some(former) = event.text("Old-Unique-ID") else {
+            return;
+        };
+        let gone = {
+            let mut shard = self.shard(&former);
+            let is_it = |session: &Arc<Session>| session.node == *node && session.is_live();
+            let gone = match shard.sessions.get(&*former).is_some_and(is_it) {
+                true => shard.sessions.remove(&*former),
+                false => None,
+            };
+            if let Some(session) = &gone {
+                self.live.ended(node);
+                self.forget_member(session);
+            }
+            gone
+        };
+        if let Some(session) = gone {
+            self.on_forget.tell(&session.id);
+            self.call_changed(&session.call);
+        }
     }
 
     /// Tells those who watch of an event that was taken.

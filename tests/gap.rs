@@ -80,7 +80,7 @@ struct Truth {
 
 impl Truth {
     fn node(&self) -> Arc<Node> {
-        Arc::clone(self.gateway.control.fleet.nodes().next().unwrap())
+        self.gateway.control.fleet.nodes().next().unwrap()
     }
 
     async fn api(&self, command: &str, arguments: &str) -> String {
@@ -183,7 +183,7 @@ async fn survives_a_gap(address: String, password: String) {
         number: number.clone(),
     };
     let gateway = Gateway::over_node(NodeAddress::from(proxy.address), &password).await;
-    let node = Arc::clone(gateway.control.fleet.nodes().next().unwrap());
+    let node = gateway.control.fleet.nodes().next().unwrap();
 
     let mut calls = truth.place(CALLS).await;
     let mut placed = calls.clone();
@@ -244,7 +244,7 @@ async fn synthetic(
     let mut made = Vec::new();
     for id in ids {
         let session = id.parse().unwrap();
-        let events = gateway.control.journal.of_session(&session);
+        let events = gateway.control.journal.of_session(&session).events;
         for (_, entry) in events
             .iter()
             .filter(|(at, _)| at.position > cursor.position)

@@ -84,7 +84,7 @@ impl Gateway {
         let password =
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
-        Some(Self::over_node(address, &password).await)
+        Self::over_node(address, &password).await
     }
 
     /// Over the node at this address, `freeswitch`.

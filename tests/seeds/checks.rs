@@ -201,12 +201,44 @@ pub(super) async fn hang_up_all(house: &House, shared: &Shared, trace: &Trace) {
     }
     for (at, sim) in house.sims.iter().enumerate() {
         let (left, tracked) = (sim.channels(), tracked(house, at));
+        for id in tracked.keys() {
+            tell_history(shared, id, trace).await;
+        }
         if !left.is_empty() || !tracked.is_empty() {
             trace.wrong(
                 format_args!("sim-{at}"),
                 format_args!("there are left {left:?}, tracked {tracked:?}"),
             );
         }
+    }
+}
+
+/// What was told of a session.
+async fn tell_history(shared: &Shared, id: &str, trace: &Trace) {
+    let request = pb::ListSessionEventsRequest {
+        session_id: id.to_owned(),
+        page_size: 1000,
+        ..Default::default()
+    };
+    let answer = shared.sessions.clone().list_session_events(request).await;
+    for event in answer.map_or_else(|_| Vec::new(), |answer| answer.into_inner().events) {
+        let get = |name: &str| event.headers.get(name).cloned().unwrap_or_default();
+        let state = (
+            get("Channel-State"),
+            get("Channel-Call-State"),
+            get("Answer-State"),
+        );
+        let made_by = if event.synthetic {
+            "the gateway"
+        } else {
+            "the node"
+        };
+        let what = format_args!(
+            "{} {state:?} at {} by {made_by}",
+            event.name,
+            get("Event-Date-Timestamp")
+        );
+        trace.tell(id, what);
     }
 }
 
