@@ -17,7 +17,7 @@ use crate::faults::{bring_back, in_full_service, leave, received, take_away};
 use crate::gateway::{Gateway, within};
 
 /// Reason, code, whether RetryInfo comes with it, and keys of its metadata.
-const REASONS: [(&str, Code, bool, &[&str]); 25] = [
+const REASONS: [(&str, Code, bool, &[&str]); 27] = [
     ("INVALID_ARGUMENT", Code::InvalidArgument, false, &[]),
     (
         "UNKNOWN_APPLICATION",
@@ -121,6 +121,8 @@ const REASONS: [(&str, Code, bool, &[&str]); 25] = [
     ("CURSOR_LOST", Code::OutOfRange, false, &["oldest_cursor"]),
     ("PROTOCOL_ERROR", Code::Internal, false, &["node_id"]),
     ("JOB_RUNNING", Code::FailedPrecondition, false, &["job_id"]),
+    ("NODE_EXISTS", Code::AlreadyExists, false, &["node_id"]),
+    ("NODE_BUSY", Code::FailedPrecondition, false, &["node_id"]),
 ];
 
 /// A defect cannot be provoked from outside; `grpc::server` tests what a panic becomes.
@@ -207,6 +209,20 @@ async fn plain() -> Vec<Status> {
             .unwrap_err(),
         within(nodes.get_node(pb::GetNodeRequest {
             node_id: "nowhere".to_owned(),
+        }))
+        .await
+        .unwrap_err(),
+        within(nodes.add_node(pb::AddNodeRequest {
+            node_id: "sim-0".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            password: "secret".to_owned(),
+            ..Default::default()
+        }))
+        .await
+        .unwrap_err(),
+        within(nodes.remove_node(pb::RemoveNodeRequest {
+            node_id: "sim-0".to_owned(),
+            ..Default::default()
         }))
         .await
         .unwrap_err(),

@@ -171,14 +171,12 @@ async fn walk(
     script.before.iter().for_each(|step| world.take(step));
     let mut between = script.between.iter();
     let (mut told, mut token) = (Vec::new(), String::new());
-    let mut throughout: Option<HashSet<String>> = None;
+    let whole = async || {
+        let (ids, _) = list(gateway, filter.clone(), 1000, String::new()).await;
+        ids.into_iter().collect::<HashSet<String>>()
+    };
+    let mut throughout = whole().await;
     loop {
-        let (whole, _) = list(gateway, filter.clone(), 1000, String::new()).await;
-        let whole: HashSet<String> = whole.into_iter().collect();
-        throughout = Some(match throughout {
-            Some(before) => before.intersection(&whole).cloned().collect(),
-            None => whole,
-        });
         let (page, next) = list(gateway, filter.clone(), script.page_size, token).await;
         told.extend(page);
         if next.is_empty() {
@@ -187,9 +185,12 @@ async fn walk(
         token = next;
         for step in between.next().into_iter().flatten() {
             world.take(step);
+            // Asked at once: a call that is left by all and joined anew is another one.
+            let whole = whole().await;
+            throughout.retain(|id| whole.contains(id));
         }
     }
-    for id in throughout.unwrap() {
+    for id in throughout {
         let times = told.iter().filter(|told| **told == id).count();
         assert_eq!(times, 1, "{id} in {told:?}, {script:?}");
     }

@@ -67,6 +67,7 @@ impl Take {
     fn text(self, field: &str) -> String {
         let (first, second) = match field {
             "node_id" => ("sim-0", "sim-0"),
+            "user" => ("a@example.org", "b@example.org"),
             "endpoint" | "endpoints" => ("user/1", "user/2"),
             "application" | "name" => ("park", "echo"),
             "digits" => ("1", "2"),

@@ -325,6 +325,7 @@ async fn a_full_node_is_told_from_a_call_that_another_gateway_placed() {
         assert!(has_retry(&status));
     }
     hang_up(&pair.one, &first.session_id).await;
+    until_ended(&pair.two, &first.session_id).await;
     // Nothing came of it, so the same request may be tried again.
     let (one, two) = pair.place(&twins).await;
     assert_eq!(session_id(&one.unwrap()), session_id(&two.unwrap()));

@@ -304,7 +304,8 @@ fn who_follows_a_call_is_told_of_its_sessions_and_of_who_comes_and_goes() {
     assert!(is_told(), "one came");
     tell(&tracker, "CHANNEL_BRIDGE", C, &[("Other-Leg-Unique-ID", B)]);
     assert!(is_told(), "one went, by the event of another");
-    tracker.end_synthetic(&id(A), None);
+    let ended = tracker.end_synthetic(&id(A), None).unwrap();
+    tracker.show(&ended.session, &event("CHANNEL_HANGUP_COMPLETE", A, &[]));
     assert!(is_told());
     assert_eq!(tracker.followed_calls(), 1);
     drop(follow);
