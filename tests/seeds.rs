@@ -20,9 +20,9 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use scenario::Scenario;
+use tokio::time::Instant;
 use trace::Trace;
 
 /// What the suite runs; each takes about as long as a test.

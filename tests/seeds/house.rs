@@ -105,7 +105,7 @@ impl House {
         let (control, once) = (app.control().clone(), Arc::clone(app.once()));
         let server = InProcess(app.server().clone());
         let (stop, stopped) = oneshot::channel::<()>();
-        let app = tokio::spawn(app.run(async move {
+        let app = sim_drain.spawn(app.run(async move {
             let _ = stopped.await;
         }));
         Self {

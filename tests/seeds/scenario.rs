@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
+use switchgate::shutdown::Drain;
 use switchgate::sim::{Fault, Links, Sim};
 use tokio::time::Instant;
 
@@ -54,11 +55,12 @@ impl Scenario {
         let loses_events = blows
             .iter()
             .any(|blow| matches!(blow.fault, Fault::LoseEvents(_)));
-        let followers = subscriber::start(&shared, rng.random());
+        let tasks = Drain::new();
+        let followers = subscriber::start(&shared, &tasks, rng.random());
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let client = Client::new(number, rng.random(), &shared);
-                tokio::spawn(client.live(TROUBLE))
+                tasks.spawn(client.live(TROUBLE))
             })
             .collect();
         strike(&house.sims, blows, &mut rng, &self.trace).await;

@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use switchgate::pb;
 use switchgate::pb::subscribe_response::Message;
 use switchgate::pb::subscribe_start::Position;
+use switchgate::shutdown::Drain;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,7 @@ struct Follower {
     told: Vec<String>,
 }
 
-pub(super) fn start(shared: &Shared, seed: u64) -> Followers {
+pub(super) fn start(shared: &Shared, tasks: &Drain, seed: u64) -> Followers {
     let over = CancellationToken::new();
     let follower = || Follower {
         shared: shared.clone(),
@@ -48,8 +49,8 @@ pub(super) fn start(shared: &Shared, seed: u64) -> Followers {
     let rng = StdRng::seed_from_u64(seed);
     Followers {
         told: [
-            tokio::spawn(steady.stay_on()),
-            tokio::spawn(fickle.come_and_go(rng)),
+            tasks.spawn(steady.stay_on()),
+            tasks.spawn(fickle.come_and_go(rng)),
         ],
         over,
     }
