@@ -66,7 +66,7 @@ pub(super) async fn reconciles(shared: &Shared, trace: &Trace) {
 }
 
 /// The tracker has the sessions that the nodes have, as they are there, each in one call.
-pub(super) async fn tracker_is_true(house: &House, trace: &Trace) {
+pub(super) async fn tracker_is_true(house: &House, shared: &Shared, trace: &Trace) {
     let agrees = || {
         house
             .sims
@@ -79,13 +79,15 @@ pub(super) async fn tracker_is_true(house: &House, trace: &Trace) {
     }
     for (at, sim) in house.sims.iter().enumerate() {
         let (truth, tracked) = (truth(sim), tracked(house, at));
-        for id in truth.keys().chain(tracked.keys()) {
+        let ids: BTreeSet<_> = truth.keys().chain(tracked.keys()).collect();
+        for id in ids {
             let (is, seems) = (truth.get(id), tracked.get(id));
             if is != seems {
                 trace.wrong(
                     format_args!("sim-{at}"),
                     format_args!("{id} is {is:?} and is taken for {seems:?}"),
                 );
+                tell_history(shared, id, trace).await;
             }
         }
     }
@@ -226,7 +228,7 @@ async fn tell_history(shared: &Shared, id: &str, trace: &Trace) {
         let state = (
             get("Channel-State"),
             get("Channel-Call-State"),
-            get("Answer-State"),
+            get("Other-Leg-Unique-ID"),
         );
         let made_by = if event.synthetic {
             "the gateway"

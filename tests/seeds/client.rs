@@ -22,8 +22,9 @@ use crate::gateway::code_and_reason;
 
 /// What an answer may be late. None is by more than the tick of tokio's clock.
 const MARGIN: Duration = Duration::from_millis(2);
-/// The gateway answers this much before the client's deadline, at most.
-const EARLIEST: Duration = Duration::from_millis(200);
+/// The gateway answers this much before the client's deadline, at most; tokio's clock ticks in
+/// milliseconds.
+const EARLIEST: Duration = Duration::from_millis(202);
 /// Codes that no fault excuses.
 const DEFECTS: [Code; 4] = [
     Code::Internal,
@@ -44,6 +45,9 @@ pub(super) struct Shared {
     known: Arc<Mutex<Known>>,
     /// When something fails.
     rushes: Arc<[Duration]>,
+    /// Some events never come: then a session may begin after its call is through, when nobody
+    /// knows its labels any more.
+    loses_events: bool,
 }
 
 /// What clients have heard of, the newest last.
@@ -119,7 +123,12 @@ mod verbs;
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new(house: &House, trace: &Arc<Trace>, rushes: Arc<[Duration]>) -> Self {
+    pub(super) fn new(
+        house: &House,
+        trace: &Arc<Trace>,
+        rushes: Arc<[Duration]>,
+        loses_events: bool,
+    ) -> Self {
         let server = || house.server.clone();
         Self {
             sessions: SessionServiceClient::new(server()),
@@ -130,6 +139,7 @@ impl Shared {
             trace: Arc::clone(trace),
             known: Arc::default(),
             rushes,
+            loses_events,
         }
     }
 }

@@ -51,10 +51,10 @@ impl Scenario {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let blows = blows(&mut rng);
         let rushes = blows.iter().map(|blow| blow.at).collect();
-        let shared = Shared::new(&house, &self.trace, rushes);
         let loses_events = blows
             .iter()
             .any(|blow| matches!(blow.fault, Fault::LoseEvents(_)));
+        let shared = Shared::new(&house, &self.trace, rushes, loses_events);
         let tasks = Drain::new();
         let followers = subscriber::start(&shared, &tasks, rng.random());
         let clients: Vec<_> = (0..CLIENTS)
@@ -77,7 +77,7 @@ impl Scenario {
             checks::all_in_service(&house, &self.trace).await;
         }
         checks::reconciles(&shared, &self.trace).await;
-        checks::tracker_is_true(&house, &self.trace).await;
+        checks::tracker_is_true(&house, &shared, &self.trace).await;
         checks::hang_up_all(&house, &shared, &self.trace).await;
         checks::jobs_end(&house, &self.trace);
         checks::jobs_start_once(&house, &self.trace);
