@@ -6,7 +6,7 @@ use super::apps::{Wait, Woken};
 use super::channel::{Answer, Channel};
 use super::core::{Core, World};
 use super::names::EventKind;
-use super::{bypass, midcall, transfer};
+use super::{apps, bypass, midcall, transfer};
 use crate::domain::{ChannelState, HangupCause};
 
 /// A channel's part in a bridge.
@@ -143,7 +143,14 @@ pub(super) async fn stay(core: &Arc<Core>, uuid: &str) {
 /// Talks until the bridge ends; a break that is not the partner's end does not end it.
 pub(super) async fn talk(core: &Arc<Core>, uuid: &str) -> Woken {
     loop {
-        let woken = Wait::new(core, uuid).out().await;
+        let woken = match Wait::new(core, uuid).next().await {
+            Woken::Message(message) => {
+                apps::perform(core, uuid, message).await;
+                // What was executed may have used up the break with which the partner left.
+                Woken::Broken
+            }
+            woken => woken,
+        };
         let alone = core.world().is_alone(uuid);
         if !matches!(woken, Woken::Broken) || alone {
             return woken;

@@ -115,3 +115,56 @@ fn a_loopback_leg_leaves_no_session_under_the_id_that_it_had_before() {
         assert!(house.close().await);
     });
 }
+
+/// Places a call that is answered and parked.
+async fn call(house: &House) -> String {
+    let request = pb::OriginateRequest {
+        endpoints: vec!["sim/answer".to_owned()],
+        ..Default::default()
+    };
+    let mut sessions = SessionServiceClient::new(house.server.clone());
+    let answer = sessions.originate(request).await.unwrap().into_inner();
+    answer.session.unwrap().session_id
+}
+
+/// A defect of the simulator.
+#[test]
+fn a_bridge_ends_with_its_peer_also_while_a_leg_executes_something() {
+    without_spinning(|| async {
+        let house = house().await;
+        let mut sessions = SessionServiceClient::new(house.server.clone());
+        for hangs_up_first in [true, false] {
+            let (one, other) = (call(&house).await, call(&house).await);
+            let bridge = pb::BridgeRequest {
+                session_id: one.clone(),
+                peer: Some(pb::bridge_request::Peer::PeerSessionId(other.clone())),
+                ..Default::default()
+            };
+            sessions.bridge(bridge).await.unwrap();
+            let (goes, stays) = match hangs_up_first {
+                true => (one, other),
+                false => (other, one),
+            };
+            let execute = pb::ExecuteRequest {
+                session_id: stays.clone(),
+                application: "sleep".to_owned(),
+                arguments: "3000".to_owned(),
+                wait_for: pb::ExecuteWait::Started.into(),
+                ..Default::default()
+            };
+            sessions.execute(execute).await.unwrap();
+            let hangup = pb::HangupRequest {
+                session_id: goes,
+                ..Default::default()
+            };
+            sessions.hangup(hangup).await.unwrap();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let channels = house.sims[0].channels();
+            assert!(
+                channels.iter().all(|leg| leg.peer.is_none()),
+                "{channels:?}"
+            );
+        }
+        assert!(house.close().await);
+    });
+}
