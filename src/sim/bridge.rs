@@ -343,10 +343,18 @@ pub(super) fn let_go(world: &mut World, uuid: &str) {
     };
     channel.part = None;
     channel.vars.set("bridge_to", "");
+    // The first leg keeps this until the two have met.
+    let mut is_unmade = channel.vars.get("uuid_bridge").is_some();
     let Some(other) = world.channels.get_mut(&partner) else {
         return;
     };
     if other.partner.as_deref() == Some(uuid) {
+        is_unmade |= other.vars.get("uuid_bridge").is_some();
+        if is_unmade {
+            other.partner = None;
+            other.part = None;
+            other.vars.set("uuid_bridge", "");
+        }
         other.breaks += 1;
         other.wake.notify_one();
     }

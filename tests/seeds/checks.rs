@@ -87,7 +87,10 @@ pub(super) async fn tracker_is_true(house: &House, shared: &Shared, trace: &Trac
                     format_args!("sim-{at}"),
                     format_args!("{id} is {is:?} and is taken for {seems:?}"),
                 );
-                tell_history(shared, id, trace).await;
+                let peers = [is, seems].into_iter().flatten();
+                for id in peers.filter_map(|facts| facts.2.as_ref()).chain([id]) {
+                    tell_history(shared, id, trace).await;
+                }
             }
         }
     }

@@ -288,6 +288,8 @@ impl Client {
         let (code, reason) = code_and_reason(&status);
         trace.tell(self.name(), format_args!("{what}: {reason} in {took:?}"));
         let is_early = code == Code::DeadlineExceeded && took + EARLIEST < patience.deadline;
+        // A job whose result was lost ends by its own time-out, and its call with it.
+        let is_early = is_early && !self.shared.loses_events;
         let is_odd = is_early || code == Code::Cancelled;
         let is_unfounded = matches!(
             &*reason,

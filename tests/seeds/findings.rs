@@ -8,6 +8,7 @@ use switchgate::domain::{JobId, NodeState};
 use switchgate::jobs::JobState;
 use switchgate::pb;
 use switchgate::pb::job_service_client::JobServiceClient;
+use switchgate::pb::node_service_client::NodeServiceClient;
 use switchgate::pb::session_service_client::SessionServiceClient;
 use switchgate::sim::{Fault, Links};
 use tonic::Code;
@@ -167,4 +168,39 @@ fn a_bridge_ends_with_its_peer_also_while_a_leg_executes_something() {
         }
         assert!(house.close().await);
     });
+}
+
+/// A defect of the simulator.
+#[test]
+fn a_leg_that_is_hung_up_before_it_meets_the_other_leaves_no_bridge() {
+    without_spinning(|| async {
+        let house = house().await;
+        for is_first in [true, false] {
+            let (one, other) = (call(&house).await, call(&house).await);
+            let bridge = run_api(&house, "uuid_bridge", format!("{one} {other}"));
+            let goes = if is_first { &one } else { &other };
+            let kill = run_api(&house, "uuid_kill", goes.clone());
+            tokio::join!(bridge, kill);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let channels = house.sims[0].channels();
+            let there = |id: &String| channels.iter().any(|leg| leg.uuid == *id);
+            let ghosts = channels.iter().filter_map(|leg| leg.peer.as_ref());
+            assert_eq!(
+                ghosts.filter(|peer| !there(peer)).count(),
+                0,
+                "{channels:?}"
+            );
+        }
+        assert!(house.close().await);
+    });
+}
+
+async fn run_api(house: &House, command: &str, arguments: String) {
+    let request = pb::RunApiRequest {
+        node_id: "sim-0".to_owned(),
+        command: command.to_owned(),
+        arguments,
+    };
+    let mut nodes = NodeServiceClient::new(house.server.clone());
+    nodes.run_api(request).await.unwrap();
 }
