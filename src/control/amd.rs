@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use uuid::Uuid;
-
 use super::verb::{in_field, is_event};
 use super::{Control, Seen};
+use crate::chance;
 use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::sendmsg_execute;
@@ -83,7 +82,7 @@ impl Control {
         if self.has_amd(node, session, deadline).await? == on {
             return self.look(&session.id);
         }
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let text = sendmsg_execute(&session.id, application, arguments, &ticket, true, None)
             .map_err(in_field("session_id"))?;
         let (ticket, witness) = (ticket.to_string(), self.witness());

@@ -1,9 +1,8 @@
 //! Bridging two legs.
 
-use uuid::Uuid;
-
 use super::effect::await_effect;
 use super::{Control, Seen, accepted, api, ended, wrong_state};
+use crate::chance;
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, check_endpoint, sendmsg_bridge};
@@ -109,7 +108,7 @@ impl Control {
             .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
         check_media(session)?;
         let peer = SessionId::generate();
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let text = sendmsg_bridge(&session.id, &peer, endpoint, &ticket)
             .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
         let (wanted, ticket) = (peer.clone(), ticket.to_string());

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::verb::{in_field, is_event, whole_seconds};
 use super::{Control, Seen};
+use crate::chance;
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, check_text, sendmsg_execute};
@@ -113,7 +112,7 @@ impl Control {
         deadline: Deadline,
     ) -> Result<Collected, Failure> {
         let (session, node) = self.media_session(&request.session)?;
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         // A name of its own for each, or an earlier input could be taken for this one.
         let variable = format!("switchgate_digits_{}", ticket.simple());
         let arguments = arguments(request, &variable)?;

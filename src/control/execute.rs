@@ -1,8 +1,7 @@
 //! Executing an application on a leg.
 
-use uuid::Uuid;
-
 use super::{Control, Seen};
+use crate::chance;
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::esl::quote::sendmsg_execute;
 use crate::esl::{Command, Event};
@@ -61,7 +60,7 @@ impl Control {
             return Err(Failure::invalid("loops", "is above 2147483647"));
         }
         let (session, node) = self.live_session(&request.session)?;
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let loops = (request.loops > 1).then_some(request.loops);
         let text = sendmsg_execute(
             &session.id,

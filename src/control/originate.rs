@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::effect::AFTERMATH;
 use super::{Control, Seen};
+use crate::chance;
 use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
 use crate::esl::Outcome;
 use crate::esl::quote::{ApiCommand, Leg, LegStrategy, OriginateCommand, Target};
@@ -196,7 +197,7 @@ impl Control {
         let mark = request
             .request_id
             .as_ref()
-            .map(|_| Uuid::new_v4().to_string());
+            .map(|_| chance::uuid().to_string());
         let api = command(request, &legs, ring, mark.as_deref())
             .to_api()
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;

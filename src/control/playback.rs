@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use super::verb::{in_field, is_event};
 use super::{Control, Execute, ExecuteWait, Executed, Seen, wrong_state};
+use crate::chance;
 use crate::domain::{Deadline, Failure, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{
@@ -86,7 +85,7 @@ impl Control {
         // Nothing but the end of the leg stops `endless_playback`: a break only begins the next
         // round (`endless_playback_function` in `mod_dptools.c`).
         let loops = request.endless.then_some(ENDLESS);
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let text = sendmsg_execute(&session.id, application, &target, &ticket, true, loops)
             .map_err(in_field("files"))?;
         self.check_application(&node, application, "files", deadline)

@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::verb::{in_field, is_event};
 use super::{Control, Execute, ExecuteWait, Seen, wrong_state};
+use crate::chance;
 use crate::domain::{Deadline, Direction, Failure, SessionId};
 use crate::esl::quote::{ApiCommand, check_text, sendmsg_execute};
 use crate::esl::{Command, Outcome};
@@ -142,7 +141,7 @@ impl Control {
         uri: &str,
         deadline: Deadline,
     ) -> Result<(Seen, String), Failure> {
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let text = sendmsg_execute(&session.id, "redirect", uri, &ticket, true, None)
             .map_err(in_field("uri"))?;
         self.check_application(node, "redirect", "session_id", deadline)

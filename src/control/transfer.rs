@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::playback::Legs;
 use super::verb::{in_field, is_event};
 use super::{Control, Seen, wrong_state};
+use crate::chance;
 use crate::domain::{ChannelState, Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::esl::Command;
 use crate::esl::quote::{ApiCommand, check_endpoint, check_text, sendmsg_execute};
@@ -141,7 +140,7 @@ impl Control {
             ));
         };
         let third = SessionId::generate();
-        let ticket = Uuid::new_v4();
+        let ticket = chance::uuid();
         let arguments = format!("{{origination_uuid={third}}}{endpoint}");
         let text = sendmsg_execute(id, "att_xfer", &arguments, &ticket, false, None)
             .map_err(in_field("endpoint"))?;

@@ -27,7 +27,7 @@ pub(super) async fn execute(core: &Arc<Core>, name: &str, arguments: &str) -> Op
         "uuid_deflect" => Some(channel::deflect(core, arguments).await),
         "bgapi" => {
             let (name, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
-            let job = uuid::Uuid::new_v4().to_string();
+            let job = crate::chance::uuid().to_string();
             run_in_background(core, name.to_owned(), Some(rest.to_owned()), job.clone());
             Some(format!("+OK Job-UUID: {job}\n"))
         }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::channel::{Answer, Message, Running};
 use super::core::Core;
@@ -402,7 +401,7 @@ pub(super) fn execute<'a>(
 ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
     Box::pin(async move {
         let named = id.is_some();
-        let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+        let id = id.map_or_else(|| crate::chance::uuid().to_string(), str::to_owned);
         let argument = {
             let mut world = core.world();
             let Some(channel) = world.channels.get(uuid) else {

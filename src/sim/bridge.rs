@@ -56,7 +56,7 @@ pub(super) fn connect(world: &mut World, first: &str, second: &str) -> Result<()
         let source = format!(
             "{}:{}:uuid_br:{other}",
             now / 1_000_000,
-            uuid::Uuid::new_v4()
+            crate::chance::uuid()
         );
         transfer::new_profile(world, uuid, now);
         let Some(channel) = world.channels.get_mut(uuid) else {

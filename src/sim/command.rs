@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use uuid::Uuid;
 
 use super::channel::Message;
 use super::core::{Core, World};
@@ -116,7 +115,7 @@ pub(super) async fn perform(
         }
         let job = command
             .header("job-uuid")
-            .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+            .map_or_else(|| crate::chance::uuid().to_string(), str::to_owned);
         let reply = wire::reply_headers(&format!(
             "Reply-Text: +OK Job-UUID: {job}\nJob-UUID: {job}\n\n"
         ));
@@ -334,7 +333,7 @@ fn sendmsg(core: &Arc<Core>, login: &Login, command: WireCommand) -> Answer {
 /// `sendevent <name>`: an event of the client's own. One without a known name is `CUSTOM` without
 /// a subclass.
 fn sendevent(world: &mut World, command: &WireCommand) -> Answer {
-    let id = Uuid::new_v4().to_string();
+    let id = crate::chance::uuid().to_string();
     let kind = EventKind::from_name(command.line[9..].trim()).unwrap_or(EventKind::Custom);
     let mut event = match command
         .header("Event-Subclass")

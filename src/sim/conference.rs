@@ -51,7 +51,7 @@ fn enter(world: &mut World, uuid: &str, name: &str) -> u32 {
     let began = world.now();
     if !world.conferences.0.contains_key(name) {
         let room = Room {
-            uuid: uuid::Uuid::new_v4().to_string(),
+            uuid: crate::chance::uuid().to_string(),
             members: BTreeMap::new(),
             last_member: 0,
             floor: None,

@@ -34,13 +34,13 @@ fn sdp(port: u16, direction: &str) -> String {
 }
 
 fn port() -> u16 {
-    rand::rng().random_range(8192..16384) * 2
+    crate::chance::Dice.random_range(8192..16384) * 2
 }
 
 /// A tag as Sofia makes them.
 fn tag() -> String {
     const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz123456789";
-    let mut rng = rand::rng();
+    let mut rng = crate::chance::Dice;
     (0..13)
         .map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())]))
         .collect()
@@ -111,7 +111,7 @@ pub(super) fn inbound_made(vars: &mut Vars, to: &str, from: &str, display: &str,
             ("audio_media_flow", "disabled"),
             ("text_media_flow", "disabled"),
             ("channel_name", &name),
-            ("sip_call_id", &uuid::Uuid::new_v4().to_string()),
+            ("sip_call_id", &crate::chance::uuid().to_string()),
             ("sip_local_network_addr", "127.0.0.1"),
             ("sip_network_ip", "127.0.0.1"),
             ("sip_network_port", "5060"),
@@ -222,7 +222,7 @@ pub(super) fn outbound_response(channel: &mut Channel) {
             ("sip_to_tag", &to_tag),
             ("sip_from_tag", &from_tag),
             ("sip_cseq", "123139802"),
-            ("sip_call_id", &uuid::Uuid::new_v4().to_string()),
+            ("sip_call_id", &crate::chance::uuid().to_string()),
         ],
     );
 }
@@ -261,7 +261,7 @@ pub(super) fn negotiated(vars: &mut Vars) {
             ("rtp_use_pt", "0"),
             (
                 "rtp_use_ssrc",
-                &rand::rng().random_range(1..u32::MAX).to_string(),
+                &crate::chance::Dice.random_range(1..u32::MAX).to_string(),
             ),
             ("rtp_2833_send_payload", "101"),
             ("rtp_2833_recv_payload", "101"),
@@ -283,7 +283,7 @@ pub(super) fn local_sdp(vars: &mut Vars) {
 pub(super) fn refused(vars: &mut Vars, cause: HangupCause, reached: bool) {
     let status = cause.sip_code();
     if vars.get("sip_call_id").is_none() {
-        vars.set("sip_call_id", uuid::Uuid::new_v4().to_string());
+        vars.set("sip_call_id", crate::chance::uuid().to_string());
     }
     if reached {
         vars.set("sip_reply_host", "127.0.0.1");
@@ -326,7 +326,7 @@ pub(super) fn referred(vars: &mut Vars) {
     put(
         vars,
         &[
-            ("sip_call_id", &uuid::Uuid::new_v4().to_string()),
+            ("sip_call_id", &crate::chance::uuid().to_string()),
             ("transfer_to", "x"),
             ("transfer_destination", "blind:x"),
             ("transfer_disposition", "recv_replace"),

@@ -42,7 +42,7 @@ pub(super) fn transfer(
     let source = format!(
         "{}:{}:bl_xfer:{extension}/{context}/{dialplan_name}",
         now / 1_000_000,
-        uuid::Uuid::new_v4()
+        crate::chance::uuid()
     );
     profile.transfer_source.clone_from(&source);
     channel.vars.set("transfer_source", source.as_str());

@@ -149,15 +149,17 @@ async fn attempts_to_connect_are_spaced_by_the_back_off() {
     config.esl.backoff.min = Duration::from_millis(50);
     config.esl.backoff.max = Duration::from_millis(200);
     let gateway = Gateway::launch(config, Vec::new(), drain).await;
-    // Two links, each of which waits 50 ms at least; from the third attempt on 100 ms at least.
-    const ATTEMPTS: u32 = 16;
+    // Links for events, for a command and for lists, each of which waits 50 ms at least; from the
+    // third attempt on 100 ms at least.
+    const LINKS: u32 = 3;
+    const ATTEMPTS: u32 = 8 * LINKS;
     let began = tokio::time::Instant::now();
     for _ in 0..ATTEMPTS {
         drop(within(listener.accept()).await.unwrap());
     }
     let took = began.elapsed();
-    let least = Duration::from_millis(50) + Duration::from_millis(100) * (ATTEMPTS / 2 - 3);
-    let most = Duration::from_millis(200) * ATTEMPTS / 2 + SLACK;
+    let least = Duration::from_millis(50) + Duration::from_millis(100) * (ATTEMPTS / LINKS - 3);
+    let most = Duration::from_millis(200) * ATTEMPTS / LINKS + SLACK;
     assert!((least..most).contains(&took), "{took:?}");
     assert!(
         node(&gateway, "sim-0")

@@ -11,7 +11,7 @@ pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<Stri
         "version" => "FreeSWITCH Version 1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit \
                       (git a88d069 2024-08-02 21:02:27Z 64bit)\n"
             .to_owned(),
-        "create_uuid" => uuid::Uuid::new_v4().to_string(),
+        "create_uuid" => crate::chance::uuid().to_string(),
         "hostname" | "switchname" => world.switch_name.clone(),
         "uptime" => world.clock.uptime().as_secs().to_string(),
         "echo" => arguments.to_owned(),
