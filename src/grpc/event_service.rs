@@ -1,16 +1,15 @@
 //! EventService.
 
-use std::pin::Pin;
 use std::time::Duration;
 
-use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
+use super::Services;
 use super::convert::unknown_value;
 use super::convert::{HeaderChoice, id, optional_duration, to_event, to_node, to_timestamp};
-use super::status::status;
-use super::{Services, deadline};
-use crate::domain::{Deadline, Failure, IdError, Reason};
+use super::status::respond;
+use super::watch::{Watched, Watching};
+use crate::domain::{Failure, IdError};
 use crate::events::{Entry, EventFilter, Gap, GapReason, Item, SlowPolicy, Start, Subscription};
 use crate::pb;
 use crate::pb::event_service_server::EventService;
@@ -19,20 +18,15 @@ use crate::pb::{header_selection, subscribe_response, subscribe_start};
 /// Shortest silence after which a checkpoint may be asked for.
 const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 
-type Responses = Pin<Box<dyn Stream<Item = Result<pb::SubscribeResponse, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl EventService for Services {
-    type SubscribeStream = Responses;
+    type SubscribeStream = Watching<pb::SubscribeResponse>;
 
     async fn subscribe(
         &self,
         request: Request<pb::SubscribeRequest>,
-    ) -> Result<Response<Responses>, Status> {
-        let client = request
-            .extensions()
-            .get::<deadline::ClientDeadline>()
-            .map(|client| client.0);
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let deadline = Self::stream_deadline(&request);
         let request = request.into_inner();
         let choice = header_choice(request.header_selection);
         let subscription = self.begin(
@@ -41,22 +35,14 @@ impl EventService for Services {
             request.slow_consumer_policy,
             request.heartbeat_interval,
         );
-        let feed = Feed {
-            services: self.clone(),
-            subscription: subscription.map_err(|failure| status(&failure))?,
-            choice,
-            deadline: client,
-            is_over: false,
-        };
-        let responses = futures_util::stream::unfold(feed, |mut feed| async move {
-            if feed.is_over {
-                return None;
-            }
-            let result = feed.next().await;
-            feed.is_over = result.is_err();
-            Some((result.map_err(|failure| status(&failure)), feed))
-        });
-        Ok(Response::new(Box::pin(responses)))
+        respond(subscription.map(|subscription| {
+            let feed = Feed {
+                services: self.clone(),
+                subscription,
+                choice,
+            };
+            self.stream(feed, deadline)
+        }))
     }
 }
 
@@ -65,8 +51,6 @@ struct Feed {
     services: Services,
     subscription: Subscription,
     choice: HeaderChoice,
-    deadline: Option<Deadline>,
-    is_over: bool,
 }
 
 // === impl Services ===
@@ -109,39 +93,32 @@ impl Services {
 
 // === impl Feed ===
 
-impl Feed {
-    async fn next(&mut self) -> Result<pb::SubscribeResponse, Failure> {
-        let out_of_time = async {
-            match self.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.instant()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let item = tokio::select! {
-            biased;
-            () = self.services.drain.stopped() => {
-                return Err(Failure::new(Reason::ShuttingDown, "the gateway shuts down; subscribe again from the cursor")
-                    .with("cursor", self.subscription.cursor())
-                    .retry_after(Duration::from_secs(1)));
-            }
-            () = out_of_time => {
-                return Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed")
-                    .with("cursor", self.subscription.cursor()));
-            }
-            item = self.subscription.next() => item?,
-        };
+impl Watched for Feed {
+    type Message = pb::SubscribeResponse;
+
+    async fn next(&mut self) -> Result<Option<pb::SubscribeResponse>, Failure> {
+        let item = self.subscription.next().await?;
         let message = match item {
             Item::Events(entries) => self.events(&entries),
             Item::Other(entry) => self.other(&entry),
             Item::Gap(gap) => subscribe_response::Message::Gap(to_gap(&gap)),
             Item::Checkpoint => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
         };
-        Ok(pb::SubscribeResponse {
+        Ok(Some(pb::SubscribeResponse {
             cursor: self.subscription.cursor().to_string(),
             message: Some(message),
-        })
+        }))
     }
 
+    fn about(&self, failure: Failure) -> Failure {
+        match failure.metadata().contains_key("cursor") {
+            true => failure,
+            false => failure.with("cursor", self.subscription.cursor()),
+        }
+    }
+}
+
+impl Feed {
     fn events(
         &self,
         entries: &[(crate::events::Cursor, std::sync::Arc<Entry>)],
