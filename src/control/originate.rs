@@ -5,79 +5,29 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::effect::AFTERMATH;
 use super::{Control, Seen};
 use crate::chance;
 use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
 use crate::esl::Outcome;
-use crate::esl::quote::{ApiCommand, Leg, LegStrategy, OriginateCommand, Target};
-use crate::fleet::{Node, Selector};
+use crate::esl::quote::{ApiCommand, LegStrategy, Target};
+use crate::fleet::Node;
 use crate::jobs::{JobSpec, LIMIT_RETRY};
-use crate::tracker::{Labels, Watch, WatchLost};
+use crate::tracker::{Watch, WatchLost};
 
-/// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
-/// the attempt, not FreeSWITCH a moment earlier with another cause.
-const RING_MARGIN: Duration = Duration::from_secs(1);
+mod request;
+
+pub use request::{Originate, OriginateWait};
+use request::{check, command, is_race, job_id, leg_ids, ring_time};
+
 /// What the job is given beyond all ringing: FreeSWITCH counts whole seconds for each leg, and its
 /// own end tells more than the job's time-out.
 const JOB_MARGIN: Duration = Duration::from_secs(10);
-/// Lets failover go on to the next leg when one does not answer in time
-/// (`switch_ivr_originate`); without it only a refusal does.
-const FAILOVER: (&str, &str) = ("originate_continue_on_timeout", "true");
-/// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
-const DEFAULT_RING: Duration = Duration::from_secs(60);
 /// How long the events of a call may take whose result has come.
 pub(super) const EVENT_PATIENCE: Duration = Duration::from_secs(5);
-/// Names ids that are derived from a client's `request_id`.
-const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
-
-/// Variable of a call with a `request_id`: which gateway's command it was that placed it.
-const MARK: &str = "switchgate_mark";
-
 /// Why a call is hung up whose caller does not wait.
 const ABANDONED: &str = "the client cancelled, or its deadline passed";
-
-/// When Originate returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OriginateWait {
-    /// When a leg is answered.
-    Answered,
-    /// When a leg rings or has early media.
-    Progress,
-    /// When a leg exists.
-    Started,
-}
-
-/// A call to place.
-#[derive(Debug, Clone)]
-pub struct Originate {
-    /// Dial strings, one each.
-    pub endpoints: Vec<String>,
-    /// How several are tried.
-    pub strategy: LegStrategy,
-    /// Channel variables.
-    pub variables: Vec<(String, String)>,
-    /// Name that the called party sees.
-    pub caller_id_name: Option<String>,
-    /// Number that the called party sees.
-    pub caller_id_number: Option<String>,
-    /// Where an answered leg goes.
-    pub target: Target,
-    /// Who places the call.
-    pub selector: Selector,
-    /// When to return.
-    pub wait: OriginateWait,
-    /// Whether the call goes on without its caller.
-    pub detach: bool,
-    /// Labels of the session and the job.
-    pub labels: Labels,
-    /// What job and legs take their ids from; fresh ones without.
-    pub request_id: Option<String>,
-    /// How long the far end may ring.
-    pub ring_timeout: Option<Duration>,
-}
 
 /// A call that was placed.
 #[derive(Debug, Clone)]
@@ -87,17 +37,6 @@ pub struct Originated {
     /// The job that places it.
     pub job: JobId,
 }
-
-/// Variables that have fields of their own, or are the gateway's.
-const OWN_VARIABLES: [(&str, &str); 7] = [
-    (MARK, "the gateway marks its own calls"),
-    ("origination_uuid", "the gateway chooses the session id"),
-    ("origination_caller_id_name", "use caller_id_name"),
-    ("origination_caller_id_number", "use caller_id_number"),
-    ("originate_timeout", "use ring_timeout"),
-    ("ignore_early_media", "use wait_for"),
-    ("originate_retries", "originate again instead"),
-];
 
 /// A call that was checked and placed, but not started.
 pub(super) struct Plan {
@@ -370,13 +309,6 @@ fn events_lost() -> Failure {
     Failure::new(Reason::OutcomeUnknown, message)
 }
 
-/// Whether the first answer that is seen may be that of a leg that loses.
-fn is_race(request: &Originate) -> bool {
-    request.strategy == LegStrategy::Forked
-        && request.endpoints.len() > 1
-        && request.wait == OriginateWait::Answered
-}
-
 /// `+OK` and the id of the leg.
 fn winner_of(result: &Outcome) -> Option<SessionId> {
     match result {
@@ -404,101 +336,14 @@ fn about(failure: Failure, leg: Option<&SessionId>) -> Failure {
     }
 }
 
-fn check(request: &Originate) -> Result<(), Failure> {
-    if request.endpoints.is_empty() {
-        return Err(Failure::invalid(
-            "endpoints",
-            "is empty; give one dial string at least, such as user/1000",
-        ));
-    }
-    for (name, _) in &request.variables {
-        let own = OWN_VARIABLES
-            .iter()
-            .find(|(own, _)| own.eq_ignore_ascii_case(name));
-        if let Some((_, remedy)) = own {
-            return Err(Failure::invalid(
-                format!("variables[{name:?}]"),
-                format!("is not yours to set: {remedy}"),
-            ));
-        }
-    }
-    if request
-        .ring_timeout
-        .is_some_and(|ring| ring < Duration::from_secs(1))
-    {
-        return Err(Failure::invalid(
-            "ring_timeout",
-            "is shorter than 1 s, FreeSWITCH's smallest",
-        ));
-    }
-    Ok(())
-}
-
-/// A call that outlives its RPC may ring as long as it likes, one that does not ends with it.
-fn ring_time(request: &Originate, deadline: Deadline) -> Duration {
-    let outlives = request.detach || request.wait != OriginateWait::Answered;
-    let most = match outlives {
-        true => Duration::from_secs(3600),
-        false => deadline.remaining() + RING_MARGIN,
-    };
-    match request.ring_timeout {
-        Some(ring) => ring.min(most),
-        None if outlives => DEFAULT_RING,
-        None => most,
-    }
-}
-
-fn command(
-    request: &Originate,
-    legs: &[SessionId],
-    ring: Duration,
-    mark: Option<&str>,
-) -> OriginateCommand {
-    let leg = |(endpoint, session): (&String, &SessionId)| Leg {
-        endpoint: endpoint.clone(),
-        session: Some(session.clone()),
-        variables: Vec::new(),
-    };
-    // Whole seconds, never less than asked for.
-    let seconds = ring.as_secs() + u64::from(ring.subsec_nanos() > 0);
-    let mut variables = request.variables.clone();
-    let is_failover = request.strategy == LegStrategy::Failover && legs.len() > 1;
-    if is_failover && !variables.iter().any(|(name, _)| name == FAILOVER.0) {
-        variables.push((FAILOVER.0.to_owned(), FAILOVER.1.to_owned()));
-    }
-    variables.extend(mark.map(|mark| (MARK.to_owned(), mark.to_owned())));
-    OriginateCommand {
-        legs: request.endpoints.iter().zip(legs).map(leg).collect(),
-        strategy: request.strategy,
-        variables,
-        caller_id_name: request.caller_id_name.clone(),
-        caller_id_number: request.caller_id_number.clone(),
-        timeout_seconds: Some(u32::try_from(seconds).unwrap_or(u32::MAX)),
-        // Early media is progress; only an answer is an answer.
-        ignore_early_media: true,
-        target: request.target.clone(),
-    }
-}
-
-fn leg_ids(request: &Originate) -> Vec<SessionId> {
-    let leg = |at: usize| match &request.request_id {
-        Some(id) => derived(&format!("leg {at} of {id}")).into(),
-        None => SessionId::generate(),
-    };
-    (0..request.endpoints.len()).map(leg).collect()
-}
-
-fn job_id(request: &Originate) -> JobId {
-    match &request.request_id {
-        Some(id) => derived(&format!("job of {id}")).into(),
-        None => JobId::generate(),
-    }
-}
-
-/// The same for every gateway, so that FreeSWITCH itself refuses the second leg of a request.
-fn derived(name: &str) -> Uuid {
-    Uuid::new_v5(&REQUEST_NAMESPACE, name.as_bytes())
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_names_the_leg_that_won() {
+        let winner = |result: &[u8]| winner_of(&Outcome::parse(result));
+        assert_eq!(winner(b"+OK x-1\n"), "x-1".parse().ok());
+        assert_eq!(winner(b"-ERR NO_ANSWER\n"), None);
+    }
+}

@@ -35,13 +35,6 @@ fn failover_goes_on_when_a_leg_does_not_answer() {
 }
 
 #[test]
-fn the_result_names_the_leg_that_won() {
-    let winner = |result: &[u8]| winner_of(&Outcome::parse(result));
-    assert_eq!(winner(b"+OK x-1\n"), "x-1".parse().ok());
-    assert_eq!(winner(b"-ERR NO_ANSWER\n"), None);
-}
-
-#[test]
 fn ids_come_from_the_request_id_and_differ_by_leg() {
     let request = request(LegStrategy::Forked, 2);
     let legs = leg_ids(&request);
