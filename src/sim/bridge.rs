@@ -182,6 +182,7 @@ pub(super) fn leave(world: &mut World, uuid: &str, keeps_bond: bool) -> bool {
         .and_then(|channel| channel.cause));
     let ended = ended.unwrap_or(HangupCause::NormalClearing).name();
     if let Some(other) = world.channels.get_mut(&partner) {
+        other.vars.set("call_uuid", partner.as_str());
         other.vars.set("bridge_hangup_cause", ended);
         other.vars.set("bridge_to", "");
     }
@@ -247,6 +248,11 @@ fn bridged(world: &mut World, first: &str, second: &str) {
         {
             times.bridged = now;
         }
+    }
+    // The second leg counts to the call of the first while they talk
+    // (`switch_ivr_multi_threaded_bridge` in `switch_ivr_bridge.c`).
+    if let Some(channel) = world.channels.get_mut(second) {
+        channel.vars.set("call_uuid", first);
     }
     world.fire_channel_with(first, EventKind::Bridge, |event| {
         event.add("Bridge-A-Unique-ID", first);

@@ -181,11 +181,10 @@ impl Session {
         self.peer = dump
             .filled("variable_bridge_to")
             .and_then(|peer| peer.parse().ok());
+        // What executes by another way than the dial plan, such as a bridge by `uuid_bridge`, is in
+        // events alone: a dump fills in only what was never told.
         if let Some(name) = application
-            && self
-                .application
-                .as_ref()
-                .is_none_or(|known| known.name != *name)
+            && self.application.is_none()
         {
             let arguments = dump.filled("variable_current_application_data");
             self.application = Some(Application {
@@ -205,7 +204,6 @@ impl Session {
                 session.times.progress.is_some(),
             )
         };
-        let name = |session: &Self| session.application.as_ref().map(|known| known.name.clone());
         shown(self) != shown(before)
             || self.peer != before.peer
             || self.claim.name() != before.claim.name()
@@ -213,7 +211,6 @@ impl Session {
             || self.callee != before.callee
             || self.destination != before.destination
             || self.channel_name != before.channel_name
-            || name(self) != name(before)
     }
 
     fn changes_since(&self, before: &Self) -> Vec<Change> {
