@@ -175,7 +175,7 @@ async fn a_stop_ends_the_watch_of_a_call() {
 
 #[tokio::test]
 async fn a_bridge_of_two_calls_makes_them_one_and_its_end_parts_them() {
-    // Not on the simulator yet: a bridged leg keeps its `call_uuid`.
+    // Not on the simulator yet: the end of its bridge does not tell the second leg's own call.
     on_freeswitch(async |gateway| {
         let (a, b) = (answered(&gateway).await, answered(&gateway).await);
         let mut watch = Watch::of(&gateway, &a.call_id).await;
@@ -204,8 +204,7 @@ async fn a_bridge_of_two_calls_makes_them_one_and_its_end_parts_them() {
 
 #[tokio::test]
 async fn a_leg_that_rings_is_in_the_call_of_its_caller() {
-    // Not on the simulator yet: a called leg has a `call_uuid` of its own.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let a = answered(&gateway).await;
         let mut watch = Watch::of(&gateway, &a.call_id).await;
         watch.next().await.unwrap();
@@ -266,8 +265,7 @@ async fn forked_legs_end_where_they_began_and_the_winner_stays() {
 
 #[tokio::test]
 async fn an_attended_transfer_loses_nobody() {
-    // Not on the simulator yet: a bridged leg keeps its `call_uuid`.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let (a, b) = (answered(&gateway).await, answered(&gateway).await);
         bridge(&gateway, &a.session_id, &b.session_id).await;
         let request = pb::AttendedTransferRequest {

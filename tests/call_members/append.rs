@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::{Watch, assert_whole, bridge, call, ids};
 use crate::client::*;
-use crate::gateway::{Gateway, code_and_reason, on_each, on_freeswitch, within};
+use crate::gateway::{Gateway, code_and_reason, on_each, within};
 
 async fn append(
     gateway: &Gateway,
@@ -181,8 +181,7 @@ async fn a_variable_of_ones_own_keeps_legs_together_over_bridges_and_transfers()
 
 #[tokio::test]
 async fn a_leg_that_was_appended_takes_those_along_that_it_is_bridged_with() {
-    // Not on the simulator yet: a bridged leg keeps its `call_uuid`.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let (a, b, c) = (
             answered(&gateway).await,
             answered(&gateway).await,
