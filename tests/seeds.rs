@@ -57,11 +57,11 @@ fn whatever_fails_no_seed_finds_a_wrong_answer_or_anything_left() {
 
 #[test]
 fn a_seed_does_the_same_again() {
-    for seed in [7, 8] {
+    for seed in 0..5 {
         let (first, second) = (run(seed, false).story(), run(seed, false).story());
-        let differs = first.lines().zip(second.lines()).find(|(a, b)| a != b);
+        let differs = first.iter().zip(&second).find(|(a, b)| a != b);
         assert_eq!(differs, None, "seed {seed}");
-        assert_eq!(first.lines().count(), second.lines().count());
+        assert_eq!(first.len(), second.len());
     }
 }
 
@@ -98,7 +98,8 @@ fn run_all(seeds: Range<u64>) -> Vec<(u64, Vec<String>)> {
 /// Runs one seed on a runtime of its own.
 fn run(seed: u64, prints: bool) -> Arc<Trace> {
     switchgate::chance::seed(seed);
-    paused(Scenario::new(seed, prints).run())
+    // Made under paused time, or its clock would have begun before.
+    paused(async { Scenario::new(seed, prints).run().await })
 }
 
 /// Runs a future under paused time.

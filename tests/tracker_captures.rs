@@ -38,11 +38,12 @@ fn events(recording: &Recording) -> Vec<Event> {
 #[tokio::test(start_paused = true)]
 async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
     let node: NodeId = "recorded".parse().unwrap();
-    let (mut ended, mut bridges) = (0, 0);
+    let (mut ended, mut bridges, mut renamed) = (0, 0, 0);
     for recording in recordings::all() {
         let drain = Drain::new();
         let tracker = Tracker::start(TrackerConfig::default(), &drain);
         let mut legs: BTreeMap<String, Leg> = BTreeMap::new();
+        let mut former_ids = Vec::new();
         // The bridge that each leg is in, as its last BRIDGE or UNBRIDGE says.
         let mut peers: BTreeMap<String, String> = BTreeMap::new();
         for event in events(&recording) {
@@ -66,6 +67,12 @@ async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
                     leg.is_down = true;
                     peers.retain(|one, other| *one != id && *other != id);
                 }
+                // Nothing more is told of the id that the leg had before.
+                "CHANNEL_UUID" => {
+                    let former = event.text("Old-Unique-ID").unwrap().into_owned();
+                    legs.remove(&former);
+                    former_ids.push(former);
+                }
                 "CHANNEL_PARK" => leg.parked = true,
                 "CHANNEL_UNPARK" => leg.parked = false,
                 "CHANNEL_BRIDGE" => {
@@ -79,6 +86,11 @@ async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
             }
         }
         let name = &recording.name;
+        for former in former_ids {
+            let former = former.parse().unwrap();
+            assert!(tracker.session(&former).is_none(), "{name}: {former}");
+            renamed += 1;
+        }
         for (id, leg) in &legs {
             let Some(session) = tracker.session(&id.parse().unwrap()) else {
                 assert!(leg.is_down, "{name}: {id} lives and is unknown");
@@ -117,7 +129,7 @@ async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
         assert!(drain.finish(Duration::from_secs(1)).await);
     }
     assert!(
-        ended > 100 && bridges > 10,
-        "{ended} ends and {bridges} bridges were checked"
+        ended > 100 && bridges > 10 && renamed > 0,
+        "{ended} ends, {bridges} bridges and {renamed} new ids were checked"
     );
 }

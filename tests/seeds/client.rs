@@ -1,5 +1,6 @@
 //! A client: asks random things, one after the other, and judges each answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -50,13 +51,16 @@ pub(super) struct Shared {
     loses_events: bool,
 }
 
+/// Ids, and when each was heard of.
+pub(super) type Heard = BTreeSet<(u128, String)>;
+
 /// What clients have heard of, the newest last.
 #[derive(Default)]
 struct Known {
-    sessions: Vec<String>,
-    calls: Vec<String>,
-    jobs: Vec<String>,
-    originates: Vec<pb::OriginateRequest>,
+    sessions: Heard,
+    calls: Heard,
+    jobs: Heard,
+    originates: BTreeMap<(u128, String), pb::OriginateRequest>,
 }
 
 pub(super) struct Client {
@@ -208,32 +212,37 @@ impl Client {
 
     fn some_session(&mut self) -> String {
         let known = self.shared.known.lock().unwrap();
-        requests::recent(&known.sessions, &mut self.rng)
+        requests::recent(&known.sessions, self.shared.trace.now(), &mut self.rng)
     }
 
     fn some_call(&mut self) -> String {
         let known = self.shared.known.lock().unwrap();
-        requests::recent(&known.calls, &mut self.rng)
+        requests::recent(&known.calls, self.shared.trace.now(), &mut self.rng)
     }
 
     fn some_job(&mut self) -> String {
         let known = self.shared.known.lock().unwrap();
-        requests::recent(&known.jobs, &mut self.rng)
+        requests::recent(&known.jobs, self.shared.trace.now(), &mut self.rng)
     }
 
     fn know_session(&self, session: &pb::Session) {
+        let now = self.shared.trace.now();
         let mut known = self.shared.known.lock().unwrap();
-        known.sessions.push(session.session_id.clone());
-        known.calls.push(session.call_id.clone());
+        known.sessions.insert((now, session.session_id.clone()));
+        known.calls.insert((now, session.call_id.clone()));
         if !session.peer_session_id.is_empty() {
-            known.sessions.push(session.peer_session_id.clone());
+            known
+                .sessions
+                .insert((now, session.peer_session_id.clone()));
         }
     }
 
     fn know_job(&self, job: &pb::Job) {
         self.shared.trace.told_of_job(self.name(), job);
         let mut known = self.shared.known.lock().unwrap();
-        known.jobs.push(job.job_id.clone());
+        known
+            .jobs
+            .insert((self.shared.trace.now(), job.job_id.clone()));
     }
 
     // Judging

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, IteratorRandom as _};
 use switchgate::pb;
 
-use super::client::Client;
+use super::client::{Client, Heard};
 
 /// Dial strings of every outcome.
 const ENDPOINTS: [&str; 15] = [
@@ -33,8 +33,10 @@ pub(super) fn endpoint(rng: &mut StdRng) -> String {
 }
 
 /// One of the newest, or one that nobody knows.
-pub(super) fn recent(ids: &[String], rng: &mut StdRng) -> String {
-    let newest = &ids[ids.len().saturating_sub(12)..];
+pub(super) fn recent(ids: &Heard, now: u128, rng: &mut StdRng) -> String {
+    // What comes in the same millisecond comes in any order.
+    let earlier = ids.range(..(now, String::new()));
+    let newest = earlier.rev().take(12).map(|(_, id)| id);
     let unknown = || "00000000-0000-4000-8000-000000000000".to_owned();
     newest.choose(rng).cloned().unwrap_or_else(unknown)
 }

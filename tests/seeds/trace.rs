@@ -1,7 +1,6 @@
 //! What happened, in the order in which it did, and what of it was wrong.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use switchgate::domain::NodeId;
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 pub(super) struct Trace {
     began: Instant,
     prints: bool,
-    story: Mutex<String>,
+    story: Mutex<Vec<String>>,
     wrongs: Mutex<Vec<String>>,
     /// Nodes to which something happened.
     troubled: Mutex<BTreeSet<String>>,
@@ -35,19 +34,19 @@ impl Trace {
     }
 
     pub(super) fn tell(&self, who: impl std::fmt::Display, what: impl std::fmt::Display) {
-        let at = self.began.elapsed().as_millis();
+        let at = self.now();
         let mut story = self.story.lock().unwrap();
         let line = format!("{at:>7} {who:<10} {what}");
         // At once, since a seed may hang.
         if self.prints {
             println!("{line}");
         }
-        writeln!(story, "{line}").unwrap();
+        story.push(line);
     }
 
     /// Something happened that must not.
     pub(super) fn wrong(&self, who: impl std::fmt::Display, what: impl std::fmt::Display) {
-        let at = self.began.elapsed().as_millis();
+        let at = self.now();
         self.tell(&who, format_args!("WRONG: {what}"));
         self.wrongs
             .lock()
@@ -94,8 +93,17 @@ impl Trace {
         }
     }
 
-    pub(super) fn story(&self) -> String {
-        self.story.lock().unwrap().clone()
+    /// What happened, sorted within each millisecond: tokio wakes those who wait for the same
+    /// `watch` in an order that only an unstable option makes the same each time.
+    pub(super) fn story(&self) -> Vec<String> {
+        let mut story = self.story.lock().unwrap().clone();
+        story.sort();
+        story
+    }
+
+    /// Time since the beginning, in milliseconds.
+    pub(super) fn now(&self) -> u128 {
+        self.began.elapsed().as_millis()
     }
 
     pub(super) fn wrongs(&self) -> Vec<String> {

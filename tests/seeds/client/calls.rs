@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rand::Rng as _;
-use rand::seq::IndexedRandom as _;
+use rand::seq::IteratorRandom as _;
 use switchgate::pb;
 
 use super::super::requests;
@@ -16,7 +16,11 @@ impl Client {
     pub(super) async fn originate(&mut self) {
         let repeated = {
             let known = self.shared.known.lock().unwrap();
-            known.originates.choose(&mut self.rng).cloned()
+            let before = (self.shared.trace.now(), String::new());
+            let earlier = known.originates.range(..before);
+            earlier
+                .choose(&mut self.rng)
+                .map(|(_, request)| request.clone())
         };
         let request = match repeated.filter(|_| self.rng.random_bool(0.3)) {
             Some(request) => request,
@@ -24,7 +28,8 @@ impl Client {
         };
         if !request.request_id.is_empty() {
             let mut known = self.shared.known.lock().unwrap();
-            known.originates.push(request.clone());
+            let key = (self.shared.trace.now(), request.request_id.clone());
+            known.originates.insert(key, request.clone());
         }
         let labels = request.labels.clone();
         let patience = self.patience(!request.request_id.is_empty());
