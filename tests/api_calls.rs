@@ -229,3 +229,21 @@ async fn pages_of_calls_are_the_whole_list() {
     })
     .await;
 }
+
+/// FreeSWITCH makes the leg under an id of its own, tells of its codec, and renames it.
+#[tokio::test]
+async fn a_loopback_leg_leaves_no_session_under_the_id_that_it_had_before() {
+    on_each(async |gateway| {
+        let request = to("loopback/answer");
+        let session = place(&gateway, request).await.unwrap().session.unwrap();
+        // Of such a one nothing but its codec was ever told.
+        let sessions = gateway.control.tracker.sessions();
+        let nameless = sessions.iter().filter(|session| {
+            session.channel_name.starts_with("loopback/") && session.times.created.is_none()
+        });
+        assert_eq!(nameless.count(), 0, "{sessions:?}");
+        hang_up(&gateway, &session.session_id).await;
+        gateway
+    })
+    .await;
+}
