@@ -23,7 +23,7 @@ impl Control {
     /// `uuid_dump ... json`; of a session that has ended, the variables of its last event.
     ///
     /// # Errors
-    /// Those of every verb.
+    /// Those of every verb; SESSION_ENDED when that event was never seen.
     pub async fn all_variables(
         &self,
         id: &SessionId,
@@ -31,7 +31,7 @@ impl Control {
     ) -> Result<BTreeMap<String, String>, Failure> {
         let session = self.session(id)?;
         if !session.is_live() {
-            return Ok(self.last_variables(&session, deadline).await);
+            return self.last_variables(&session, deadline).await;
         }
         let node = self.fleet.node(&session.node)?;
         let reply = node.send(api(&dump(id)?), Some(id), deadline).await?;
@@ -40,7 +40,7 @@ impl Control {
             Ok(other) => return Err(nonsense(&other.to_string()).session(id)),
             // It went down meanwhile, which its events tell in a moment.
             Err(failure) if failure.reason() == Reason::SessionEnded => {
-                return Ok(self.last_variables(&session, deadline).await);
+                return self.last_variables(&session, deadline).await;
             }
             Err(failure) => return Err(failure),
         }
@@ -54,7 +54,7 @@ impl Control {
         &self,
         session: &Session,
         deadline: Deadline,
-    ) -> BTreeMap<String, String> {
+    ) -> Result<BTreeMap<String, String>, Failure> {
         let mut last = self.tracker.watch(&session.node, &session.id, |sight| {
             let session = sight.session;
             let is_last = session.final_event.is_some() || session.synthetic_end;
@@ -62,8 +62,15 @@ impl Control {
         });
         let soon = deadline.min(Deadline::after(LAST_EVENT_PATIENCE));
         match soon.bound(last.seen()).await {
-            Some(Ok(Some(variables))) => variables,
-            _ => BTreeMap::new(),
+            Some(Ok(Some(variables))) => Ok(variables),
+            _ => {
+                let id = &session.id;
+                let message = format!(
+                    "session {id} has ended, and the event with its variables was not seen"
+                );
+                let failure = Failure::new(Reason::SessionEnded, message);
+                Err(failure.session(id).node(&session.node))
+            }
         }
     }
 

@@ -179,3 +179,28 @@ async fn run_api(house: &House, command: &str, arguments: String) {
     let mut nodes = NodeServiceClient::new(house.server.clone());
     nodes.run_api(request).await.unwrap();
 }
+
+#[test]
+fn variables_that_nobody_saw_are_not_told_as_unset() {
+    without_spinning(|| async {
+        let house = house().await;
+        let session_id = call(&house).await;
+        house.sims[0].inject(Fault::LoseEvents(u32::MAX));
+        run_api(&house, "uuid_kill", session_id.clone()).await;
+        let mut sessions = SessionServiceClient::new(house.server.clone());
+        let request = pb::GetVariablesRequest {
+            session_id: session_id.clone(),
+            ..Default::default()
+        };
+        let status = sessions.get_variables(request).await.unwrap_err();
+        let ended = (Code::FailedPrecondition, "SESSION_ENDED".to_owned());
+        assert_eq!(code_and_reason(&status), ended);
+        let request = pb::GetSessionRequest {
+            session_id,
+            include_variables: true,
+        };
+        let session = sessions.get_session(request).await.unwrap().into_inner();
+        assert!(session.session.unwrap().variables.is_empty());
+        assert!(house.close().await);
+    });
+}

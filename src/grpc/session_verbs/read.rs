@@ -7,7 +7,7 @@ use super::super::convert::to_session;
 use super::super::filter::ListFilter;
 use super::super::page::{Wanted, page};
 use super::session_id;
-use crate::domain::{Deadline, Failure};
+use crate::domain::{Deadline, Failure, Reason};
 use crate::pb;
 use crate::tracker::Session;
 
@@ -28,12 +28,12 @@ impl Services {
         let id = session_id(&request.session_id)?;
         let mut session = to_session(&*self.control.session(&id)?);
         if request.include_variables {
-            session.variables = self
-                .control
-                .all_variables(&id, deadline)
-                .await?
-                .into_iter()
-                .collect();
+            match self.control.all_variables(&id, deadline).await {
+                Ok(variables) => session.variables = variables.into_iter().collect(),
+                // It is the session that was asked for, and that is known.
+                Err(failure) if failure.reason() == Reason::SessionEnded => {}
+                Err(failure) => return Err(failure),
+            }
         }
         Ok(pb::GetSessionResponse {
             session: Some(session),
