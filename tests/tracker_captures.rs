@@ -54,12 +54,6 @@ async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
             let leg = legs.entry(id.clone()).or_default();
             leg.answered |= event.text("Answer-State").as_deref() == Some("answered");
             match &*event.name() {
-                // It began under another id, of which nothing more is told.
-                "CHANNEL_UUID" => {
-                    let former = event.text("Old-Unique-ID").unwrap().into_owned();
-                    legs.remove(&former);
-                    assert!(tracker.session(&former.parse().unwrap()).is_none());
-                }
                 "CHANNEL_HANGUP_COMPLETE" => {
                     leg.cause = event.text("Hangup-Cause").map(|cause| cause.into_owned());
                 }
