@@ -384,10 +384,18 @@ impl Tracker {
     fn sweep(&self) {
         let now = Instant::now();
         for shard in &self.shards {
-            let mut shard = lock(shard);
-            for session in shard.sweep(now, self.config.retention) {
-                self.forget_member(&session);
+            let forgotten = {
+                let mut shard = lock(shard);
+                let forgotten = shard.sweep(now, self.config.retention);
+                for session in &forgotten {
+                    self.forget_member(session);
+                }
+                forgotten
+            };
+            for session in forgotten {
                 self.on_forget.tell(&session.id);
+                // Its last event may have been lost, and then nothing else tells that it is over.
+                self.call_changed(&session.call);
             }
         }
     }

@@ -94,3 +94,23 @@ async fn whoever_sees_a_bridge_finds_the_other_leg_bridged() {
     assert_eq!(tracker.session(&id("y")).unwrap().peer, Some(id("x")));
     assert_eq!(tracker.watches(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_follows_a_call_learns_that_the_last_of_it_was_forgotten() {
+    let tracker = tracker();
+    let node = id("a");
+    for (name, state) in [
+        ("CHANNEL_CREATE", "CS_INIT"),
+        // The CHANNEL_DESTROY behind it never comes.
+        ("CHANNEL_HANGUP", "CS_HANGUP"),
+    ] {
+        let event = event(name, "x", &[("Channel-State", state)]);
+        tracker.apply(&node, &event).unwrap();
+    }
+    let mut follow = tracker.follow_call(&id("x"));
+    tokio::time::advance(tracker.config.retention).await;
+    tracker.sweep();
+    assert!(tracker.call(&id("x")).is_none());
+    let told = tokio::time::timeout(std::time::Duration::from_secs(1), follow.changed());
+    told.await.unwrap();
+}
