@@ -101,6 +101,8 @@ pub struct Fleet {
 struct Member {
     node: Arc<Node>,
     drain: Drain,
+    /// It is being removed: its name is taken until all of it is gone, and it is not shown.
+    is_leaving: bool,
 }
 
 // === impl LinkRecipe ===
@@ -162,7 +164,7 @@ impl Fleet {
     /// NODE_NOT_FOUND when there is none.
     pub fn node(&self, id: &NodeId) -> Result<Arc<Node>, Failure> {
         let members = self.read();
-        match members.get(id.as_str()) {
+        match members.get(id.as_str()).filter(|member| member.is_shown()) {
             Some(member) => Ok(Arc::clone(&member.node)),
             None => Err(unknown(id, &members)),
         }
@@ -173,6 +175,7 @@ impl Fleet {
         let members = self.read();
         let nodes: Vec<_> = members
             .values()
+            .filter(|member| member.is_shown())
             .map(|member| Arc::clone(&member.node))
             .collect();
         nodes.into_iter()
@@ -264,12 +267,18 @@ impl Member {
         Self {
             node: supervisor::start(spec, sinks.clone(), &drain),
             drain,
+            is_leaving: false,
         }
+    }
+
+    fn is_shown(&self) -> bool {
+        !self.is_leaving
     }
 }
 
 fn unknown(id: &NodeId, members: &BTreeMap<NodeId, Member>) -> Failure {
-    let known: Vec<_> = members.keys().map(NodeId::as_str).collect();
+    let shown = members.iter().filter(|(_, member)| member.is_shown());
+    let known: Vec<_> = shown.map(|(id, _)| id.as_str()).collect();
     let message = format!("no node {id}; there are: {}", known.join(", "));
     Failure::new(Reason::NodeNotFound, message).node(id)
 }

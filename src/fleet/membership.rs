@@ -12,6 +12,7 @@ use super::synthetic::Why;
 use super::{Fleet, Member, NodeSpec, unknown};
 use crate::domain::{Failure, NodeId, NodeState, Reason};
 use crate::events::Entry;
+use crate::shutdown::Drain;
 
 /// How long the links of a node may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -31,12 +32,15 @@ impl Fleet {
     /// Adds a node and starts to connect to it.
     ///
     /// # Errors
-    /// NODE_EXISTS when there is one of this name.
+    /// NODE_EXISTS when there is one of this name, or while one is being removed.
     pub fn add(&self, spec: NodeSpec) -> Result<Arc<Node>, Failure> {
         let id = spec.id.clone();
         let node = match self.write().entry(id.clone()) {
-            Place::Occupied(_) => {
-                let message = format!("there is a node {id} already; remove it first");
+            Place::Occupied(place) => {
+                let message = match place.get().is_leaving {
+                    true => format!("the node {id} that was there is still being removed"),
+                    false => format!("there is a node {id} already; remove it first"),
+                };
                 return Err(Failure::new(Reason::NodeExists, message).node(&id));
             }
             Place::Vacant(place) => {
@@ -61,10 +65,10 @@ impl Fleet {
         id: &NodeId,
         is_forced: bool,
     ) -> Result<Removed, Failure> {
-        let member = self.take_out(id, is_forced)?;
+        let (node, drain) = self.take_out(id, is_forced)?;
         self.membership.send_replace(());
         let (fleet, span) = (Arc::clone(self), info_span!("node", node = %id));
-        let farewell = async move { fleet.dismiss(member).await };
+        let farewell = async move { fleet.dismiss(&node, &drain).await };
         let farewell = self.drain.spawn(farewell.instrument(span));
         farewell.await.map_err(|error| {
             Failure::new(
@@ -75,9 +79,10 @@ impl Fleet {
         })
     }
 
-    fn take_out(&self, id: &NodeId, is_forced: bool) -> Result<Member, Failure> {
+    /// Shows the node no more; whoever takes it out has to dismiss it.
+    fn take_out(&self, id: &NodeId, is_forced: bool) -> Result<(Arc<Node>, Drain), Failure> {
         let mut members = self.write();
-        if !members.contains_key(id.as_str()) {
+        if !members.get(id.as_str()).is_some_and(Member::is_shown) {
             return Err(unknown(id, &members));
         }
         let sessions = self.sinks.tracker.live_count(id);
@@ -91,13 +96,16 @@ impl Fleet {
                 .with("sessions", sessions)
                 .with("jobs", jobs));
         }
-        members
-            .remove(id.as_str())
-            .ok_or_else(|| unknown(id, &members))
+        match members.get_mut(id.as_str()) {
+            Some(member) => {
+                member.is_leaving = true;
+                Ok((Arc::clone(&member.node), member.drain.clone()))
+            }
+            None => Err(unknown(id, &members)),
+        }
     }
 
-    async fn dismiss(&self, member: Member) -> Removed {
-        let Member { node, drain } = member;
+    async fn dismiss(&self, node: &Arc<Node>, drain: &Drain) -> Removed {
         let id = node.id();
         // First of all: without links no event can bring anything back.
         if !drain.finish(GOODBYE).await {
@@ -108,14 +116,19 @@ impl Fleet {
             "the node was removed".clone_into(&mut status.detail);
         });
         let live = self.sinks.tracker.live_on(id);
-        let sink = NodeSink::new(&node, &self.sinks);
+        let sink = NodeSink::new(node, &self.sinks);
         for session in &live {
             sink.end(&session.id, None, Why::Removed);
         }
         let jobs = self.sinks.jobs.running_on(id);
         self.sinks.jobs.node_removed(id);
         self.sinks.tracker.node_lost(id);
+        // Everything above goes by the name, so it is free only now; the next of this name is told
+        // of behind this.
+        let mut members = self.write();
         self.tell(id, NodeState::Removed);
+        members.remove(id.as_str());
+        drop(members);
         let removed = Removed {
             sessions: live.len(),
             jobs,
@@ -129,5 +142,70 @@ impl Fleet {
             node: node.clone(),
             state,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
+    use crate::events::{Journal, JournalConfig};
+    use crate::fleet::Sinks;
+    use crate::jobs::{Jobs, JobsConfig};
+    use crate::tracker::{Labels, Tracker, TrackerConfig};
+
+    fn spec() -> NodeSpec {
+        let silence = Duration::from_secs(1);
+        NodeSpec {
+            id: "a".parse().unwrap(),
+            connector: Connector {
+                address: "127.0.0.1:1".to_owned(),
+                credentials: Credentials {
+                    user: None,
+                    password: "secret".to_owned().into(),
+                },
+                timeout: silence,
+                limits: Limits::default(),
+                dialer: Arc::new(TcpDialer { silence }),
+            },
+            labels: Labels::default(),
+            command_links: 1,
+            link: ConnectionConfig::default(),
+            query_timeout: silence,
+            backoff: (silence, silence),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_free_only_when_all_of_its_node_is_gone() {
+        let drain = Drain::new();
+        let sinks = Sinks {
+            tracker: Tracker::start(TrackerConfig::default(), &drain),
+            jobs: Jobs::start(JobsConfig::default(), &drain),
+            journal: Arc::new(Journal::new(JournalConfig::default())),
+        };
+        let fleet = Fleet::start(vec![spec()], &sinks, &drain);
+        let id: NodeId = "a".parse().unwrap();
+        let (goodbye_tx, goodbye_rx) = oneshot::channel::<()>();
+        fleet.read()["a"].drain.spawn(goodbye_rx);
+
+        let mut membership = fleet.membership.subscribe();
+        let (leaving, name) = (Arc::clone(&fleet), id.clone());
+        let removal = tokio::spawn(async move { leaving.remove(&name, false).await });
+        membership.changed().await.unwrap();
+        assert!(fleet.nodes().next().is_none());
+        assert_eq!(fleet.node(&id).unwrap_err().reason(), Reason::NodeNotFound);
+        let refused = fleet.add(spec()).unwrap_err();
+        assert_eq!(refused.reason(), Reason::NodeExists);
+        assert!(refused.message().contains("being removed"), "{refused:?}");
+        let again = fleet.remove(&id, true).await.unwrap_err();
+        assert_eq!(again.reason(), Reason::NodeNotFound);
+
+        goodbye_tx.send(()).unwrap();
+        removal.await.unwrap().unwrap();
+        fleet.add(spec()).unwrap();
+        assert!(drain.finish(GOODBYE).await);
     }
 }
