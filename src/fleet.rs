@@ -26,7 +26,7 @@ pub use sync::Differences;
 
 use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Limits};
-use crate::events::{Entry, Journal};
+use crate::events::Journal;
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Labels, Tracker};
@@ -200,12 +200,12 @@ impl Fleet {
     /// NODE_NOT_FOUND.
     pub fn set_drained(&self, id: &NodeId, is_drained: bool) -> Result<Arc<Node>, Failure> {
         let node = self.node(id)?;
-        if let Some(state) = node.set_drained(is_drained) {
-            self.sinks.journal.append(Entry::NodeState {
-                node: id.clone(),
-                state,
-            });
-        }
+        node.set_drained(is_drained);
+        sink::NodeSink::new(&node, &self.sinks).publish(|status| {
+            if matches!(status.state, NodeState::Ready | NodeState::Draining) {
+                status.state = node.in_service();
+            }
+        });
         Ok(node)
     }
 

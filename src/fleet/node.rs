@@ -213,21 +213,14 @@ impl Node {
         *lock(&self.agreed_at) = SystemTime::now();
     }
 
-    /// Takes it out of placement or puts it back; says whether its state is another one now.
-    pub fn set_drained(&self, is_drained: bool) -> Option<NodeState> {
+    /// Takes it out of placement or puts it back. What that makes of its state is still to be
+    /// published ([`Node::in_service`]), if it is in service.
+    pub(super) fn set_drained(&self, is_drained: bool) {
         self.is_drained.store(is_drained, Ordering::Release);
-        let state = self.in_service();
-        let is_up =
-            |status: &NodeStatus| matches!(status.state, NodeState::Ready | NodeState::Draining);
-        let is_new = self.update(|status| {
-            if is_up(status) {
-                status.state = state;
-            }
-        });
-        is_new.then_some(state)
     }
 
-    /// Its state once its links are up and its sessions are read.
+    /// Its state once its links are up and its sessions are read. Ask where the status is changed:
+    /// of two who do so at the same time, the later one knows what the other did.
     pub(super) fn in_service(&self) -> NodeState {
         match self.is_drained.load(Ordering::Acquire) {
             true => NodeState::Draining,
@@ -305,16 +298,17 @@ impl Node {
         is_new
     }
 
-    /// Changes the status; says whether the state is another one now.
-    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) -> bool {
-        let mut is_new_state = false;
+    /// Changes the status; gives back the state if that is another one now, which the journal has
+    /// to tell ([`NodeSink::publish`](super::sink::NodeSink::publish)).
+    pub(super) fn update(&self, change: impl FnOnce(&mut NodeStatus)) -> Option<NodeState> {
+        let mut new_state = None;
         self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
-            is_new_state = before.state != status.state;
+            new_state = (before.state != status.state).then_some(status.state);
             before != *status
         });
-        is_new_state
+        new_state
     }
 
     fn unavailable(&self) -> Failure {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Sinks;
-use super::node::Node;
+use super::node::{Node, NodeStatus};
 use super::synthetic::{self, Why};
 use crate::domain::{HangupCause, JobId, SessionId};
 use crate::esl::{Event, EventError, EventSink};
@@ -127,6 +127,18 @@ impl NodeSink {
         true
     }
 
+    /// Changes the node's status and tells of a state that is new. The journal has the states in
+    /// the order in which they were.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut NodeStatus)) {
+        let _turn = self.node.turn();
+        if let Some(state) = self.node.update(change) {
+            self.sinks.journal.append(Entry::NodeState {
+                node: self.node.id().clone(),
+                state,
+            });
+        }
+    }
+
     /// Says that events are missing, where the next ones of the journal follow.
     pub(super) fn gap(&self, reason: GapReason, began: SystemTime) {
         self.sinks.journal.append(Entry::Gap(Gap {
@@ -180,6 +192,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::NodeState;
     use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
     use crate::events::{Journal, JournalConfig};
     use crate::fleet::NodeSpec;
@@ -239,5 +252,33 @@ mod tests {
         };
         assert_eq!((lives("old"), lives("new")), (false, true));
         assert_eq!(sink.node.status().core_uuid, "core-2");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_drained_while_it_comes_into_service_gets_no_work() {
+        let sink = sink();
+        for round in 0..500 {
+            let is_drained = round % 2 == 0;
+            sink.publish(|status| status.state = NodeState::Syncing);
+            let start = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    sink.publish(|status| status.state = sink.node.in_service());
+                });
+                start.wait();
+                sink.node.set_drained(is_drained);
+                sink.publish(|status| {
+                    if status.state != NodeState::Syncing {
+                        status.state = sink.node.in_service();
+                    }
+                });
+            });
+            let expected = match is_drained {
+                true => NodeState::Draining,
+                false => NodeState::Ready,
+            };
+            assert_eq!(sink.node.status().state, expected);
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::{Differences, NodeSpec, Sinks};
 use crate::backoff::Backoff;
 use crate::domain::{Deadline, NodeState};
 use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents};
-use crate::events::{Entry, GapReason};
+use crate::events::GapReason;
 use crate::shutdown::Drain;
 
 /// How long the first commands on a fresh event link may take.
@@ -100,7 +100,7 @@ impl Supervisor {
             Ok(connection) => connection,
             Err(error) => return Ended::Lost(with_sources(&error)),
         };
-        let sink = NodeSink::new(&self.node, &self.sinks);
+        let sink = self.sink();
         let config = event_link_config(&self.spec.link);
         let link = connection.start(config, sink, &self.drain);
         // Before the subscription, or its first events would stand in front of the gap.
@@ -164,7 +164,10 @@ impl Supervisor {
             }
             false => "",
         };
-        self.publish(self.node.in_service(), detail.to_owned());
+        self.sink().publish(|status| {
+            status.state = self.node.in_service();
+            detail.clone_into(&mut status.detail);
+        });
         info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
         while let Err(error) = syncer.look(false).await {
@@ -244,20 +247,18 @@ impl Supervisor {
         let Some(began) = self.deaf_since else {
             return;
         };
-        NodeSink::new(&self.node, &self.sinks).gap(GapReason::LinkLost, began);
+        self.sink().gap(GapReason::LinkLost, began);
     }
 
     fn publish(&self, state: NodeState, detail: String) {
-        let is_new = self.node.update(|status| {
+        self.sink().publish(|status| {
             status.state = state;
             status.detail = detail;
         });
-        if is_new {
-            self.sinks.journal.append(Entry::NodeState {
-                node: self.node.id().clone(),
-                state,
-            });
-        }
+    }
+
+    fn sink(&self) -> NodeSink {
+        NodeSink::new(&self.node, &self.sinks)
     }
 
     fn start_command_links(&self) {
