@@ -260,6 +260,26 @@ async fn a_removal_by_force_ends_all_that_is_on_the_node_and_leaves_nothing() {
 
     let left = get(&gateway, &session.session_id).await.unwrap();
     assert!(left.hangup.is_some());
+    // Its end can be read as long as any other's.
+    let request = pb::WatchSessionRequest {
+        session_id: session.session_id.clone(),
+    };
+    let mut late = within(gateway.sessions().watch_session(request))
+        .await
+        .unwrap()
+        .into_inner();
+    let message = within(late.message()).await.unwrap().unwrap();
+    assert!(message.session.unwrap().synthetic_end && message.gap.is_none());
+    assert!(within(late.message()).await.unwrap().is_none());
+    let wait = pb::WaitForEventsRequest {
+        session_id: session.session_id.clone(),
+        event_names: vec!["CHANNEL_PARK".to_owned()],
+        ..Default::default()
+    };
+    let status = within(gateway.sessions().wait_for_events(wait))
+        .await
+        .unwrap_err();
+    assert_eq!(code_and_reason(&status).1, "SESSION_ENDED", "{status:?}");
     assert!(
         variables(&gateway, &session.session_id, &["x"])
             .await

@@ -63,7 +63,12 @@ impl Hearing {
             SILENCE,
         )?;
         let node = services.control.session(session)?.node.clone();
-        let state = services.control.fleet.node(&node)?.status().state;
+        // Of a node that was removed nothing is missing and nothing more comes; what is known of
+        // its sessions stays readable.
+        let state = match services.control.fleet.node(&node) {
+            Ok(node) => node.status().state,
+            Err(_) => NodeState::Removed,
+        };
         let mut hearing = Self {
             subscription,
             node,
