@@ -25,7 +25,7 @@ pub use placement::Selector;
 pub use sync::Differences;
 
 use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
-use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Limits};
+use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Event, Limits};
 use crate::events::Journal;
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
@@ -207,6 +207,12 @@ impl Fleet {
             }
         });
         Ok(node)
+    }
+
+    /// Takes in what FreeSWITCH says (`uuid_dump`) of a session that was put into a call, since it
+    /// fires no event for that.
+    pub fn put_into_call(&self, node: &Arc<Node>, dump: &Event) {
+        sink::NodeSink::new(node, &self.sinks).put_into_call(dump);
     }
 
     /// A node for new work, which makes these legs; none for work that makes no sessions.

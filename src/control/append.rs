@@ -4,7 +4,6 @@ use super::{Control, Seen, accepted, api, ended};
 use crate::domain::{CallId, Deadline, Failure, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_setvar};
 use crate::esl::{Event, Outcome};
-use crate::events::{Entry, Record};
 use crate::tracker::Call;
 
 // === impl Control ===
@@ -35,27 +34,19 @@ impl Control {
             node.send(api(&ask), Some(id), deadline),
         )
         .await;
-        accepted(&set?, "uuid_setvar", &session)?;
-        let dump = dump?;
-        let Outcome::Data(_) = accepted(&dump, "uuid_dump", &session)? else {
-            return Err(ended(&session));
-        };
+        let (set, dump) = (set?, dump?);
+        let taken = accepted(&set, "uuid_setvar", &session)
+            .and_then(|_| accepted(&dump, "uuid_dump", &session));
+        match taken {
+            Ok(Outcome::Data(_)) => {}
+            Ok(_) => return Err(ended(&session)),
+            Err(refusal) => return Err(self.explained(&node, &session, refusal, deadline).await),
+        }
         let dump = Event::parse(dump.answer()).map_err(|error| {
             let message = format!("the answer to uuid_dump makes no sense: {error}");
             Failure::new(Reason::ProtocolError, message).session(id)
         })?;
-        // As any event is taken: the tracker, the journal, those who watch.
-        if let Some(applied) = self.tracker.take_call(node.id(), &dump) {
-            self.journal.append(Entry::Event(Record {
-                node: node.id().clone(),
-                event: dump.clone(),
-                session: Some(id.clone()),
-                call: Some(applied.session.call.clone()),
-                job: None,
-                synthetic: true,
-            }));
-            self.tracker.announce(&applied, &dump);
-        }
+        self.fleet.put_into_call(&node, &dump);
         let seen = self.look(id)?;
         Ok((self.call(&seen.session.call)?, seen))
     }

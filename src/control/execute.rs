@@ -103,7 +103,9 @@ impl Control {
         let command = Command::rendered(text);
         if request.wait == ExecuteWait::Accepted {
             let reply = node.send(command, Some(&session.id), deadline).await?;
-            super::accepted(&reply, &request.application, &session)?;
+            if let Err(refusal) = super::accepted(&reply, &request.application, &session) {
+                return Err(self.explained(&node, &session, refusal, deadline).await);
+            }
             return Ok(Executed {
                 seen: self.look(&session.id)?,
                 response: String::new(),

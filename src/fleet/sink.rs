@@ -102,6 +102,20 @@ impl NodeSink {
         true
     }
 
+    /// Takes in what FreeSWITCH says of a session that was put into a call.
+    pub(super) fn put_into_call(&self, dump: &Event) {
+        let event = match synthetic::appended(dump) {
+            Ok(event) => event,
+            Err(error) => return tracing::error!(%error, "synthetic event is malformed"),
+        };
+        let _turn = self.node.turn();
+        // It may have ended meanwhile, which its own events tell.
+        if let Some(applied) = self.sinks.tracker.take_call(self.node.id(), dump) {
+            self.append(event.clone(), Some(&applied.session), None, true);
+            self.sinks.tracker.announce(&applied, &event);
+        }
+    }
+
     /// Corrects a session by what asking for it showed.
     pub(super) fn correct(&self, dump: &Event, why: Why) -> Refreshed {
         let _turn = self.node.turn();

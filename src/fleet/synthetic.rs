@@ -24,6 +24,8 @@ pub(super) enum Why {
     Restarted,
     /// The node was removed.
     Removed,
+    /// FreeSWITCH has no event for it: a client put the session into a call.
+    Appended,
 }
 
 /// What a sync concluded of a session.
@@ -59,6 +61,7 @@ impl Why {
         match (conclusion, self) {
             (_, Self::Restarted) => "FreeSWITCH restarted",
             (_, Self::Removed) => "node removed",
+            (_, Self::Appended) => "put into a call",
             (Conclusion::Begun, Self::Disconnected) => "begun while disconnected",
             (Conclusion::Begun, Self::EventsLost) => "begun while events were lost",
             (Conclusion::Changed, Self::Disconnected) => "changed while disconnected",
@@ -97,6 +100,12 @@ pub(super) fn changed(
         correction,
         why.of(Conclusion::Changed),
     )
+}
+
+/// A session that was put into a call: CHANNEL_DATA with all that FreeSWITCH says of it.
+pub(super) fn appended(dump: &Event) -> Result<Event, EventError> {
+    let why = Why::Appended.of(Conclusion::Changed);
+    dump.with_headers(&[("Event-Name", "CHANNEL_DATA"), (MARK, why)])
 }
 
 /// The last event of a session of which FreeSWITCH says nothing any more.

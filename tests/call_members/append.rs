@@ -32,6 +32,14 @@ async fn a_session_is_put_into_a_call_and_stays_there() {
         there.next().await.unwrap();
         here.next().await.unwrap();
 
+        let mut feed = Feed::of(
+            &gateway,
+            pb::EventFilter {
+                session_ids: vec![b.session_id.clone()],
+                ..Default::default()
+            },
+        )
+        .await;
         let request_id = tag();
         for _ in 0..2 {
             let done = append(&gateway, &a.call_id, &b.session_id, &request_id)
@@ -43,6 +51,13 @@ async fn a_session_is_put_into_a_call_and_stays_there() {
             );
             assert_eq!(done.session.unwrap().call_id, a.call_id);
         }
+        let told = feed.events_until(|event| event.synthetic).await;
+        let told = told.last().unwrap();
+        assert_eq!(
+            (&*told.name, &*told.headers["Switchgate-Synthetic"]),
+            ("CHANNEL_DATA", "put into a call")
+        );
+        assert_eq!(told.call_id, a.call_id);
         // FreeSWITCH's own events say so from now on.
         let told = execute(
             &gateway,
