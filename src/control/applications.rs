@@ -1,6 +1,7 @@
 //! Which applications a node has. FreeSWITCH hangs a leg up for one that it does not know.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -37,10 +38,15 @@ impl Control {
         field: &str,
         deadline: Deadline,
     ) -> Result<(), Failure> {
-        let known = match node.applications() {
-            Some(known) => known,
+        let before = node.applications();
+        let known = match &before.known {
+            Some(known) => Arc::clone(known),
             None => match ask(node, deadline).await.map_err(unsent)? {
-                Some(names) => node.learn_applications(names),
+                Some(names) => {
+                    let names = Arc::new(names);
+                    node.learn_applications(&names, &before);
+                    names
+                }
                 None => return Ok(()),
             },
         };

@@ -34,6 +34,15 @@ pub struct NodeStatus {
     pub connects: u32,
 }
 
+/// Names of a node's applications in lower case.
+#[derive(Debug, Clone, Default)]
+pub struct Applications {
+    /// Absent until they were asked for.
+    pub known: Option<Arc<HashSet<String>>>,
+    /// Grows with each module that comes or goes.
+    generation: u64,
+}
+
 /// One FreeSWITCH and the links to it.
 #[derive(Debug)]
 pub struct Node {
@@ -45,8 +54,7 @@ pub struct Node {
     event_link: Mutex<Option<Link>>,
     status: watch::Sender<NodeStatus>,
     figures: Mutex<Figures>,
-    /// Names of its applications in lower case, once they were asked for.
-    applications: Mutex<Option<Arc<HashSet<String>>>>,
+    applications: Mutex<Applications>,
     /// Whether it shall get no new work.
     is_drained: AtomicBool,
     /// What has changed since its last heartbeat.
@@ -239,21 +247,25 @@ impl Node {
         *lock(&self.event_link) = link;
     }
 
-    /// Names of its applications in lower case, if they are known.
-    pub fn applications(&self) -> Option<Arc<HashSet<String>>> {
+    /// Names of its applications, as far as they are known.
+    pub fn applications(&self) -> Applications {
         lock(&self.applications).clone()
     }
 
-    /// Keeps the names of its applications until a module comes or goes.
-    pub fn learn_applications(&self, names: HashSet<String>) -> Arc<HashSet<String>> {
-        let names = Arc::new(names);
-        *lock(&self.applications) = Some(Arc::clone(&names));
-        names
+    /// Keeps the names of its applications until a module comes or goes, unless one did so since
+    /// `before`, which was read before they were asked for.
+    pub fn learn_applications(&self, names: &Arc<HashSet<String>>, before: &Applications) {
+        let mut applications = lock(&self.applications);
+        if applications.generation == before.generation {
+            applications.known = Some(Arc::clone(names));
+        }
     }
 
     /// A module came or went, or this is another FreeSWITCH.
     pub(super) fn forget_applications(&self) {
-        *lock(&self.applications) = None;
+        let mut applications = lock(&self.applications);
+        applications.known = None;
+        applications.generation += 1;
     }
 
     /// Takes a heartbeat; `live` sessions are tracked at this moment.

@@ -295,4 +295,20 @@ mod tests {
             assert_eq!(sink.node.status().state, expected);
         }
     }
+
+    #[tokio::test]
+    async fn a_list_of_applications_that_a_module_has_overtaken_is_not_kept() {
+        let mut sink = sink();
+        let node = Arc::clone(&sink.node);
+        let old = Arc::new(["park".to_owned()].into());
+        let before = node.applications();
+        // Between the question and its answer.
+        let load = [("Event-Name", "MODULE_LOAD"), ("Core-UUID", "core")];
+        let load = load.map(|(name, value)| (name, Cow::Borrowed(value)));
+        sink.event(Event::from_headers(load).unwrap());
+        node.learn_applications(&old, &before);
+        assert!(node.applications().known.is_none());
+        node.learn_applications(&old, &node.applications());
+        assert_eq!(node.applications().known, Some(old));
+    }
 }
