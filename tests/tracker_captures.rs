@@ -112,7 +112,7 @@ async fn each_recordings_sessions_end_as_they_did_and_leave_nothing_behind() {
             assert!(call.sessions.iter().any(|member| member.id == session.id));
         }
         for session in tracker.sessions() {
-            tracker.end_synthetic(&session.id, None);
+            tracker.end_synthetic(&session.node, &session.id, None);
         }
         tokio::time::sleep(Duration::from_secs(63)).await;
         assert!(

@@ -132,7 +132,7 @@ impl NodeSink {
     pub(super) fn end(&self, id: &SessionId, cause: Option<HangupCause>, why: Why) -> bool {
         let core = self.node.status().core_uuid;
         let _turn = self.node.turn();
-        let Some(correction) = self.sinks.tracker.end_synthetic(id, cause) else {
+        let Some(correction) = self.sinks.tracker.end_synthetic(self.node.id(), id, cause) else {
             return false;
         };
         let event = synthetic::ended(&correction.session, &core, why);

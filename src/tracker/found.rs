@@ -118,18 +118,23 @@ impl Tracker {
         })
     }
 
-    /// Ends a session that FreeSWITCH no longer has, without its word for it, if it lived until
-    /// now. Nobody is told yet.
-    pub fn end_synthetic(&self, id: &SessionId, cause: Option<HangupCause>) -> Option<Correction> {
+    /// Ends a session that the node no longer has, without its word for it, if it lived there
+    /// until now. Nobody is told yet.
+    pub fn end_synthetic(
+        &self,
+        node: &NodeId,
+        id: &SessionId,
+        cause: Option<HangupCause>,
+    ) -> Option<Correction> {
         let session = {
             let mut shard = self.shard(id.as_str());
             let session = shard
                 .sessions
                 .get_mut(id.as_str())
-                .filter(|session| session.is_live())?;
+                .filter(|session| lives_on(session, node))?;
             Arc::make_mut(session).end_synthetic(cause);
             self.rest(id);
-            self.live.ended(&session.node);
+            self.live.ended(node);
             Arc::clone(session)
         };
         let parted = session.peer.as_ref().and_then(|peer| self.part(id, peer));

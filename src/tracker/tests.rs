@@ -35,6 +35,7 @@ async fn an_end_on_another_node_ends_no_live_session() {
         .unwrap();
     let hangup = event("CHANNEL_HANGUP", "x", &[("Channel-State", "CS_HANGUP")]);
     assert!(tracker.apply(&there, &hangup).is_none());
+    assert!(tracker.end_synthetic(&there, &id("x"), None).is_none());
     assert!(tracker.session(&id("x")).unwrap().is_live());
 }
 
@@ -45,7 +46,7 @@ async fn a_recovered_session_lives_again() {
     tracker
         .apply(&here, &event("CHANNEL_CREATE", "x", &[]))
         .unwrap();
-    tracker.end_synthetic(&id("x"), None).unwrap();
+    tracker.end_synthetic(&here, &id("x"), None).unwrap();
     // What is still on its way from the first life changes nothing.
     tracker.apply(&here, &event("CHANNEL_STATE", "x", &[]));
     assert!(!tracker.session(&id("x")).unwrap().is_live());
@@ -55,7 +56,7 @@ async fn a_recovered_session_lives_again() {
             .unwrap();
         assert!(again.session.is_live() && again.session.node == node);
         assert_eq!(tracker.calls().len(), 1);
-        tracker.end_synthetic(&id("x"), None).unwrap();
+        tracker.end_synthetic(&node, &id("x"), None).unwrap();
     }
 }
 

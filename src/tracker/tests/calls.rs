@@ -279,7 +279,7 @@ async fn the_first_leg_is_known_for_as_long_as_the_call() {
     tell(&tracker, "CHANNEL_CREATE", A, &made);
     says(&tracker, B, A);
     says(&tracker, C, A);
-    tracker.end_synthetic(&id(A), None);
+    tracker.end_synthetic(&node(), &id(A), None);
     tokio::time::sleep(Duration::from_secs(62)).await;
     assert!(tracker.session(&id(A)).is_none());
     let call = tracker.call(&A.parse().unwrap()).unwrap();
@@ -304,7 +304,7 @@ fn who_follows_a_call_is_told_of_its_sessions_and_of_who_comes_and_goes() {
     assert!(is_told(), "one came");
     tell(&tracker, "CHANNEL_BRIDGE", C, &[("Other-Leg-Unique-ID", B)]);
     assert!(is_told(), "one went, by the event of another");
-    let ended = tracker.end_synthetic(&id(A), None).unwrap();
+    let ended = tracker.end_synthetic(&node(), &id(A), None).unwrap();
     tracker.show(&ended.session, &event("CHANNEL_HANGUP_COMPLETE", A, &[]));
     assert!(is_told());
     assert_eq!(tracker.followed_calls(), 1);
@@ -409,7 +409,7 @@ fn take(tracker: &Tracker, step: &Step, at: usize) {
         Step::Hangup(leg) => tell(tracker, "CHANNEL_HANGUP", LEGS[leg], &[at]),
         Step::Destroy(leg) => tell(tracker, "CHANNEL_DESTROY", LEGS[leg], &[at]),
         Step::Gone(leg) => {
-            tracker.end_synthetic(&id(LEGS[leg]), None);
+            tracker.end_synthetic(&node(), &id(LEGS[leg]), None);
         }
         Step::Create(leg, there) => {
             let node: NodeId = if there { "m" } else { "n" }.parse().unwrap();

@@ -245,7 +245,7 @@ fn an_answer_older_than_the_last_event_changes_nothing() {
     );
     assert!(!only(&tracker).parked);
     // Unknown and ended ones are not brought back.
-    tracker.end_synthetic(&id(A), None);
+    tracker.end_synthetic(&node("n"), &id(A), None);
     tracker.refresh(&node("n"), &dump("22", &answered));
     assert!(!only(&tracker).is_live());
     let empty = fed(&[]);
@@ -261,12 +261,12 @@ async fn ended_sessions_are_swept_after_their_retention_with_all_that_is_theirs(
         tracker.apply(&node("n"), &event);
     }
     tracker.apply(&node("n"), &state(B, "CS_INIT"));
-    tracker.end_synthetic(&id(A), Some(HangupCause::Crash));
+    tracker.end_synthetic(&node("n"), &id(A), Some(HangupCause::Crash));
     tokio::time::sleep(Duration::from_secs(59)).await;
     assert_eq!(tracker.sessions().len(), 2);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(only(&tracker).id, id(B));
-    tracker.end_synthetic(&id(B), None);
+    tracker.end_synthetic(&node("n"), &id(B), None);
     tokio::time::sleep(Duration::from_secs(62)).await;
     assert!(tracker.sessions().is_empty() && tracker.calls().is_empty());
     assert!(drain.finish(Duration::from_secs(1)).await);
