@@ -96,3 +96,24 @@ async fn a_node_at_its_limit_of_new_sessions_is_spared() {
     assert!(on_first >= 1, "it takes part");
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_that_is_refused_takes_no_place() {
+    let drain = Drain::new();
+    // Room for one call: it calls itself.
+    let sim = Sim::new(limited("sim-0", 2, 2000), &drain);
+    let gateway = Gateway::over(vec![sim], drain, |_| {}).await;
+    for _ in 0..3 {
+        let request = pb::OriginateRequest {
+            target: Some(application("no_such_application", "")),
+            ..to(ANSWERS)
+        };
+        let status = place(&gateway, request).await.unwrap_err();
+        assert_eq!(
+            code_and_reason(&status),
+            (Code::InvalidArgument, "UNKNOWN_APPLICATION".to_owned())
+        );
+    }
+    answered(&gateway).await;
+    gateway.stop().await;
+}

@@ -130,7 +130,8 @@ impl Control {
         };
         if let Target::Application { name, .. } = &request.target {
             self.check_application(&node, name, "application.name", deadline)
-                .await?;
+                .await
+                .inspect_err(|_| node.gives_up(&legs))?;
         }
         let ring = ring_time(request, deadline);
         let mark = request
@@ -139,7 +140,8 @@ impl Control {
             .map(|_| chance::uuid().to_string());
         let api = command(request, &legs, ring, mark.as_deref())
             .to_api()
-            .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))?;
+            .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))
+            .inspect_err(|_| node.gives_up(&legs))?;
         for leg in &legs {
             self.tracker.expect(leg, Arc::clone(&request.labels));
         }

@@ -285,6 +285,11 @@ impl Node {
         lock(&self.recent).placed(legs, Instant::now());
     }
 
+    /// Legs for which it was chosen will not be made: they give their places back.
+    pub fn gives_up(&self, legs: &[SessionId]) {
+        lock(&self.recent).not_placed(legs);
+    }
+
     /// How loaded it is now, by its last heartbeat and by what was seen and done since; `live`
     /// sessions are tracked at this moment, and `is_known` says whether one has begun.
     pub(super) fn load(&self, live: usize, is_known: impl Fn(&SessionId) -> bool) -> Load {

@@ -108,6 +108,11 @@ impl Recent {
         self.unseen.extend(legs.iter().map(|leg| (at, leg.clone())));
     }
 
+    /// They will not be made.
+    pub(super) fn not_placed(&mut self, legs: &[SessionId]) {
+        self.unseen.retain(|(_, leg)| !legs.contains(leg));
+    }
+
     pub(super) fn load(
         &mut self,
         figures: &Figures,
