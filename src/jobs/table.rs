@@ -43,6 +43,8 @@ pub struct Jobs {
 struct Table {
     jobs: HashMap<JobId, Entry, foldhash::fast::RandomState>,
     finished: VecDeque<(Instant, JobId)>,
+    /// How many are unfinished on each node where there are any.
+    unfinished: HashMap<NodeId, usize>,
     /// Of the finished ones.
     output_bytes: usize,
     feeds: JobFeeds,
@@ -119,6 +121,8 @@ impl Jobs {
             cancel: cancel.clone(),
         };
         table.feeds.tell(&entry.job.borrow());
+        let node = entry.job.borrow().spec.node.clone();
+        *table.unfinished.entry(node).or_default() += 1;
         table.jobs.insert(id, entry);
         Ok(cancel)
     }
@@ -294,12 +298,7 @@ impl Jobs {
     /// Number of unfinished jobs on a node.
     pub fn running_on(&self, node: &NodeId) -> usize {
         let table = self.lock();
-        let unfinished = |job: &SharedJob| job.spec.node == *node && !job.state.is_end();
-        table
-            .jobs
-            .values()
-            .filter(|entry| unfinished(&entry.job.borrow()))
-            .count()
+        table.unfinished.get(node.as_str()).copied().unwrap_or(0)
     }
 
     /// Number of unfinished jobs.
@@ -357,9 +356,16 @@ impl Table {
             first
         });
         if first {
-            self.output_bytes += entry.job.borrow().output_bytes();
-            self.feeds.tell(&entry.job.borrow());
+            let job = Arc::clone(&entry.job.borrow());
+            self.output_bytes += job.output_bytes();
+            self.feeds.tell(&job);
             self.finished.push_back((Instant::now(), id.clone()));
+            if let Some(count) = self.unfinished.get_mut(job.spec.node.as_str()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.unfinished.remove(job.spec.node.as_str());
+                }
+            }
         }
         first
     }

@@ -75,6 +75,7 @@ proptest! {
                     prop_assert_eq!(ended.get_or_insert(now.clone()), &now);
                 }
                 prop_assert_eq!(jobs.unfinished(), usize::from(!job.state.is_end()));
+                prop_assert_eq!(jobs.running_on(&job.spec.node), jobs.unfinished());
             }
             Ok(())
         })?;
