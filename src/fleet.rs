@@ -24,7 +24,7 @@ pub use node::{Node, NodeStatus};
 pub use placement::Selector;
 pub use sync::Differences;
 
-use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
+use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Event, Limits};
 use crate::events::Journal;
 use crate::jobs::Jobs;
@@ -185,13 +185,34 @@ impl Fleet {
     /// (re)connect, that comes first.
     ///
     /// # Errors
-    /// NODE_NOT_FOUND; NODE_UNAVAILABLE without a live link.
-    pub async fn reconcile(&self, id: &NodeId) -> Result<Differences, Failure> {
+    /// NODE_NOT_FOUND; NODE_UNAVAILABLE without a live link; DEADLINE_EXCEEDED with the metadata
+    /// `command_sent`.
+    pub async fn reconcile(&self, id: &NodeId, deadline: Deadline) -> Result<Differences, Failure> {
         let node = self.node(id)?;
+        let late = |message, is_sent| {
+            move || {
+                Failure::new(Reason::DeadlineExceeded, message)
+                    .node(id)
+                    .with("command_sent", is_sent)
+            }
+        };
         node.check_hears()?;
-        node.left(NodeState::Syncing).await;
+        deadline
+            .bound(node.left(NodeState::Syncing))
+            .await
+            .ok_or_else(late(
+                "the deadline passed while the node was still being read",
+                false,
+            ))?;
         node.check_hears()?;
-        sync::Syncer::new(&node, &self.sinks).reconcile_now().await
+        let syncer = sync::Syncer::new(&node, &self.sinks);
+        deadline
+            .bound(syncer.reconcile_now())
+            .await
+            .ok_or_else(late(
+                "the deadline passed before the comparison was done; what was corrected stays so",
+                true,
+            ))?
     }
 
     /// Takes a node out of placement, or puts it back.

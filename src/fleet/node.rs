@@ -12,6 +12,7 @@ use super::NodeSpec;
 use super::figures::Figures;
 use super::placement::{Load, Recent};
 use super::pool::Pool;
+use super::sync::Sweep;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{Command, Event, Link, LinkError, Reply};
 use crate::tracker::Labels;
@@ -61,6 +62,8 @@ pub struct Node {
     recent: Mutex<Recent>,
     /// How long FreeSWITCH may take for an answer when it is asked for its sessions.
     pub(super) query_timeout: Duration,
+    /// Held while it is compared with the tracker, with what came of the last whole comparison.
+    pub(super) sweep: tokio::sync::Mutex<Option<Sweep>>,
     /// Held while the tracker is changed and the journal told.
     turn: Mutex<()>,
     /// When the tracker was last known to agree with it.
@@ -92,6 +95,7 @@ impl Node {
             is_drained: AtomicBool::new(false),
             recent: Mutex::default(),
             query_timeout: spec.query_timeout,
+            sweep: tokio::sync::Mutex::default(),
             turn: Mutex::default(),
             agreed_at: Mutex::new(SystemTime::now()),
             beat: Notify::new(),

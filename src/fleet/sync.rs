@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::Sinks;
@@ -59,6 +60,13 @@ pub struct Differences {
     pub changed: usize,
     /// Sessions that were tracked and no longer exist.
     pub ended: usize,
+}
+
+/// A comparison in which each session was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sweep {
+    began: Instant,
+    differences: Differences,
 }
 
 /// Compares what a node has with what the tracker knows.
@@ -111,6 +119,7 @@ impl Syncer {
     /// session, since any may have changed, else only those are asked for that the lists make
     /// suspicious. Says whether the node keeps lists at all.
     pub(super) async fn look(&self, all: bool) -> Result<bool, SyncError> {
+        let _alone = self.node.sweep.lock().await;
         let suspects = self.find(all).await?;
         let is_blind = suspects.is_blind;
         if !suspects.changed.is_empty() || !suspects.gone.is_empty() {
@@ -123,7 +132,26 @@ impl Syncer {
 
     /// Makes the tracker agree with the node though there is a link, over which everything should
     /// have come. If not, events were lost, and any session may have changed.
+    ///
+    /// One at a time: whoever asks while another comparison is under way waits for it, and all who
+    /// have waited share the next one, which began after they asked.
     pub(super) async fn reconcile(&self, all: bool) -> Result<Differences, SyncError> {
+        let asked = Instant::now();
+        let mut last = self.node.sweep.lock().await;
+        if let Some(sweep) = *last
+            && sweep.began >= asked
+        {
+            return Ok(sweep.differences);
+        }
+        let began = Instant::now();
+        let differences = self.compare(all).await?;
+        if all {
+            *last = Some(Sweep { began, differences });
+        }
+        Ok(differences)
+    }
+
+    async fn compare(&self, all: bool) -> Result<Differences, SyncError> {
         let mut suspects = self.confirm(self.find(all).await?).await?;
         if !all && !suspects.is_empty() {
             suspects = self.confirm(self.find(true).await?).await?;

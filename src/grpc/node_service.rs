@@ -11,7 +11,7 @@ use super::status::respond;
 use super::watch::Watching;
 use super::{Services, deadline};
 use crate::config::{NodeConfig, NodeParts, Problems};
-use crate::domain::{Failure, NodeId, Reason};
+use crate::domain::{Failure, NodeId};
 use crate::esl::Command;
 use crate::esl::quote::ApiCommand;
 use crate::fleet::Node;
@@ -109,16 +109,7 @@ impl NodeService for Services {
         let (request, deadline) = self.open(request);
         let answer = async {
             let id: NodeId = id(&request.node_id, "node_id")?;
-            let late = || {
-                let message = "the deadline passed before the comparison was done; what was corrected stays so";
-                Failure::new(Reason::DeadlineExceeded, message)
-                    .node(&id)
-                    .with("command_sent", true)
-            };
-            let differences = deadline
-                .bound(self.control.fleet.reconcile(&id))
-                .await
-                .ok_or_else(late)??;
+            let differences = self.control.fleet.reconcile(&id, deadline).await?;
             Ok(pb::ReconcileNodeResponse {
                 node: Some(to_node(&*self.control.fleet.node(&id)?, &self.control)),
                 sessions_found: count(differences.found),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use switchgate::domain::NodeState;
+use switchgate::domain::{Deadline, NodeState};
+use switchgate::fleet::Differences;
 use switchgate::pb;
 use switchgate::sim::{Fault, SimConfig};
 
@@ -279,6 +280,23 @@ async fn reconciling_on_request_says_what_it_corrected_and_needs_a_link() {
     take_away(&gateway).await;
     assert_unavailable(&reconcile(&gateway).await.unwrap_err());
     bring_back(&gateway).await;
+    leave(gateway).await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_comparison_shares_the_next_one() {
+    let gateway = over(SimConfig::default(), |_| {}).await;
+    settled(&gateway).await;
+    let asked = || count_received(gateway.sim(), "show channels");
+    let before = asked();
+    let id = "sim-0".parse().unwrap();
+    let deadline = Deadline::after(SLACK);
+    // All ask before the first comparison has got any answer.
+    let compared = (0..8).map(|_| gateway.control.fleet.reconcile(&id, deadline));
+    for differences in within(futures_util::future::join_all(compared)).await {
+        assert_eq!(differences.unwrap(), Differences::default());
+    }
+    assert_eq!(asked() - before, 2);
     leave(gateway).await;
 }
 
