@@ -137,7 +137,8 @@ impl Tracker {
         &self.config.call_variable
     }
 
-    /// Has `forget` told of each session that can no longer be read; only the first caller's is.
+    /// Has `forget` told of each session that can no longer be read and of which nothing is told
+    /// any more; only the first caller's is.
     pub fn on_forget(&self, forget: impl Fn(&SessionId) + Send + Sync + 'static) {
         self.on_forget.set(forget);
     }
@@ -236,7 +237,7 @@ impl Tracker {
             gone
         };
         if let Some(session) = gone {
-            self.on_forget.tell(&session.id);
+            self.on_forget.later(&session.id);
             self.call_changed(&session.call);
         }
     }
@@ -382,6 +383,12 @@ impl Tracker {
     }
 
     fn sweep(&self) {
+        for id in self.on_forget.take_due() {
+            // It may have begun anew.
+            if self.session(&id).is_none() {
+                self.on_forget.tell(&id);
+            }
+        }
         let now = Instant::now();
         for shard in &self.shards {
             let forgotten = {
@@ -393,7 +400,7 @@ impl Tracker {
                 forgotten
             };
             for session in forgotten {
-                self.on_forget.tell(&session.id);
+                self.on_forget.later(&session.id);
                 // Its last event may have been lost, and then nothing else tells that it is over.
                 self.call_changed(&session.call);
             }

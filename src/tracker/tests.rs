@@ -115,3 +115,21 @@ async fn whoever_follows_a_call_learns_that_the_last_of_it_was_forgotten() {
     let told = tokio::time::timeout(std::time::Duration::from_secs(1), follow.changed());
     told.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_others_keep_of_a_session_goes_when_nothing_is_told_of_it_any_more() {
+    let tracker = tracker();
+    let forgotten = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&forgotten);
+    tracker.on_forget(move |id| lock(&told).push(id.clone()));
+    let node = id("a");
+    for name in ["CHANNEL_CREATE", "CHANNEL_DESTROY"] {
+        tracker.apply(&node, &event(name, "x", &[])).unwrap();
+    }
+    tokio::time::advance(tracker.config.retention).await;
+    tracker.sweep();
+    // An event that the tracker took just before is perhaps on its way into the journal.
+    assert!(tracker.session(&id("x")).is_none() && lock(&forgotten).is_empty());
+    tracker.sweep();
+    assert_eq!(*lock(&forgotten), [id("x")]);
+}
