@@ -1,8 +1,8 @@
 //! Sessions and calls as FreeSWITCH's events describe them.
 //!
 //! Written by the event tasks of the nodes, and by their sync with what asking showed, one at a time
-//! (`fleet::sink`); read by everyone through snapshots. Whoever waits for an effect leaves a [`Watch`] behind, which is asked on the
-//! event task itself, so that no sighting can be missed.
+//! (`fleet::sink`); read by everyone through snapshots. Whoever waits for an effect leaves a
+//! [`Watch`] behind, which is asked on the event task itself, so that no sighting can be missed.
 
 mod call;
 mod calls;
@@ -145,6 +145,8 @@ impl Tracker {
 
     /// Takes an event about a session of `node` and tells those who watch. `None` when it is about
     /// none, about one that was forgotten already, or about one that lives on another node.
+    ///
+    /// For tests, which have no journal that is to be told in between.
     pub fn apply(&self, node: &NodeId, event: &Event) -> Option<Applied> {
         let applied = self.take(node, event)?;
         self.announce(&applied, event);

@@ -66,7 +66,7 @@ pub struct Node {
     pub(super) sweep: tokio::sync::Mutex<Option<Sweep>>,
     /// Held while the tracker is changed and the journal told.
     turn: Mutex<()>,
-    /// When the tracker was last known to agree with it.
+    /// When nothing was known to be missing last.
     agreed_at: Mutex<SystemTime>,
     /// A heartbeat has come.
     pub(super) beat: Notify,
@@ -216,7 +216,8 @@ impl Node {
         lock(&self.turn)
     }
 
-    /// When the tracker was last known to agree with it: events may be missing since.
+    /// When it was last compared with the tracker, or counted as many sessions, which hides losses
+    /// that balance: events may be missing since.
     pub(super) fn agreed_at(&self) -> SystemTime {
         *lock(&self.agreed_at)
     }
