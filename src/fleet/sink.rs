@@ -78,6 +78,9 @@ impl NodeSink {
 
     /// Takes note of which FreeSWITCH speaks. One that was started anew has lost all its sessions
     /// and jobs. Both the events and the sync come here; the first of them does it.
+    ///
+    /// All sessions are ended at once, on the event task if that comes first: 10,000 took 2.5 s in a
+    /// debug build on a busy machine, during which nothing else of this node is taken in.
     pub(super) fn meet(&self, core: &str) {
         // Listed before, so that none is in it that began on the new one: until the core is known,
         // no event of it has been taken in.
