@@ -2,6 +2,7 @@
 
 mod elsewhere;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use tracing::{Instrument as _, debug_span, warn};
 use super::{Control, TAKE_TIMEOUT};
 use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
-use crate::esl::{Command, Outcome};
+use crate::esl::{Command, Outcome, Reply};
 use crate::fleet::{Node, Selector};
 use crate::jobs::{End, JobSpec, SharedJob};
 use crate::tracker::Labels;
@@ -228,6 +229,17 @@ struct Run {
     cancel: CancellationToken,
 }
 
+/// What came of a job's command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replied {
+    /// FreeSWITCH runs it, or may.
+    Running,
+    /// The same, and no reply can come any more.
+    Lost,
+    /// The job has ended.
+    Ended,
+}
+
 // === impl Run ===
 
 impl Run {
@@ -251,56 +263,95 @@ impl Run {
             jobs.finish(&self.id, End::Failed(failure));
             return;
         }
+        // The job's result can come before its reply does, on the other link; a reply that is merely
+        // late can still come, or be lost with its link.
         let take_by = self.deadline.min(Deadline::after(TAKE_TIMEOUT));
-        // The job's result can come before its reply does, on the other link.
-        let mut reply_lost = false;
-        match self
-            .node
-            .send(command, self.session.as_ref(), take_by)
-            .await
-        {
+        let command = command.replied_by(self.deadline);
+        let send = self.node.send(command, self.session.as_ref(), take_by);
+        let mut reply = pin!(send);
+        let first = tokio::select! {
+            biased;
+            reply = &mut reply => Some(reply),
+            // It was taken for writing, else it would have failed by now.
+            () = tokio::time::sleep_until(take_by.instant()) => None,
+        };
+        let mut is_awaited = first.is_none();
+        let mut is_lost = false;
+        match first.map(|reply| self.replied(reply)) {
+            Some(Replied::Ended) => return,
+            Some(Replied::Running) => {}
+            Some(Replied::Lost) => is_lost = true,
+            None => jobs.started(&self.id),
+        }
+        loop {
+            tokio::select! {
+                biased;
+                _ = jobs.ended(&self.id) => {}
+                () = self.refused() => self.follow_twin().await,
+                () = self.cancel.cancelled() => self.cancelled().await,
+                reply = &mut reply, if is_awaited => {
+                    is_awaited = false;
+                    match self.replied(reply) {
+                        Replied::Ended => {}
+                        Replied::Running => continue,
+                        Replied::Lost => {
+                            is_lost = true;
+                            continue;
+                        }
+                    }
+                }
+                () = tokio::time::sleep_until(self.deadline.instant()) => {
+                    self.timed_out(is_lost).await;
+                }
+            }
+            return;
+        }
+    }
+
+    /// Takes in what came of the command.
+    fn replied(&self, reply: Result<Reply, Failure>) -> Replied {
+        let jobs = &self.control.jobs;
+        let failure = match reply {
             Ok(reply) => match reply.outcome() {
                 Outcome::Ok(_) => {
                     jobs.started(&self.id);
                     // A short job has ended by now.
                     self.node.expect_event();
+                    return Replied::Running;
                 }
                 refusal => {
-                    let failure = Failure::new(
-                        Reason::CommandRejected,
-                        format!("FreeSWITCH refused the job: {refusal}"),
-                    );
-                    jobs.finish(&self.id, End::Failed(failure.reply(&reply.text())));
-                    return;
+                    let message = format!("FreeSWITCH refused the job: {refusal}");
+                    Failure::new(Reason::CommandRejected, message).reply(&reply.text())
                 }
             },
-            Err(failure) if failure.reason() == Reason::OutcomeUnknown || was_sent(&failure) => {
-                // It may be running; its result, if there ever is one, comes as an event. A reply that
-                // is merely late is not lost with its link.
-                jobs.started(&self.id);
-                reply_lost = failure.reason() == Reason::OutcomeUnknown;
-            }
             Err(failure) => {
-                jobs.finish(&self.id, End::Failed(failure));
-                return;
-            }
-        }
-        tokio::select! {
-            biased;
-            _ = jobs.ended(&self.id) => {}
-            () = self.refused() => self.follow_twin().await,
-            () = self.cancel.cancelled() => self.cancelled().await,
-            () = tokio::time::sleep_until(self.deadline.instant()) => {
-                let end = match reply_lost {
-                    true => End::Lost("the link was lost before FreeSWITCH took the job, and nothing was heard of it"),
-                    false => End::Expired,
-                };
-                // A leg that was answered shows that the call came about, and that the result was
-                // lost with the event link: it is not this job's to end any more.
-                if jobs.finish(&self.id, end) && !self.is_answered() {
-                    self.hang_up_legs(Deadline::after(CANCEL_TIMEOUT)).await;
+                let is_lost = failure.reason() == Reason::OutcomeUnknown;
+                if is_lost || was_sent(&failure) {
+                    // It may be running; its result, if there ever is one, comes as an event.
+                    jobs.started(&self.id);
+                    return match is_lost {
+                        true => Replied::Lost,
+                        false => Replied::Running,
+                    };
                 }
+                failure
             }
+        };
+        jobs.finish(&self.id, End::Failed(failure));
+        Replied::Ended
+    }
+
+    async fn timed_out(&self, is_reply_lost: bool) {
+        let end = match is_reply_lost {
+            true => End::Lost(
+                "the link was lost before FreeSWITCH took the job, and nothing was heard of it",
+            ),
+            false => End::Expired,
+        };
+        // A leg that was answered shows that the call came about, and that the result was lost with
+        // the event link: it is not this job's to end any more.
+        if self.control.jobs.finish(&self.id, end) && !self.is_answered() {
+            self.hang_up_legs(Deadline::after(CANCEL_TIMEOUT)).await;
         }
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::{JobId, TextError, check_wire_text};
+use crate::domain::{Deadline, JobId, TextError, check_wire_text};
 
 /// Longest text that one command takes, far below the 10 MiB after which FreeSWITCH ends a command
 /// wherever it stands and reads the rest as the next one (`max_len` of `read_packet` in
@@ -12,7 +12,10 @@ const MAX_TEXT: usize = 1 << 20;
 
 /// One command, rendered and checked: it ends with its empty line and holds no other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command(Bytes);
+pub struct Command {
+    bytes: Bytes,
+    reply_by: Option<Deadline>,
+}
 
 // === impl Command ===
 
@@ -33,12 +36,15 @@ impl Command {
     /// As [`Command::api`].
     pub fn bgapi(job: &JobId, line: &str) -> Result<Self, TextError> {
         check(line)?;
-        Ok(Self(format!("bgapi {line}\nJob-UUID: {job}\n\n").into()))
+        Ok(Self::rendered(format!("bgapi {line}\nJob-UUID: {job}\n\n")))
     }
 
     /// `sendmsg` in the rendering of [`crate::esl::quote`], which is where its form is decided.
     pub(crate) fn rendered(text: String) -> Self {
-        Self(text.into())
+        Self {
+            bytes: text.into(),
+            reply_by: None,
+        }
     }
 
     /// `event plain NAMES`: adds to what this link is sent.
@@ -69,12 +75,12 @@ impl Command {
     /// `noevents`: stops all events; harmless where there are none, which makes it the probe of
     /// links without events.
     pub fn noevents() -> Self {
-        Self(Bytes::from_static(b"noevents\n\n"))
+        Self::rendered("noevents\n\n".to_owned())
     }
 
     /// `exit`: FreeSWITCH answers `+OK bye` and closes.
     pub fn exit() -> Self {
-        Self(Bytes::from_static(b"exit\n\n"))
+        Self::rendered("exit\n\n".to_owned())
     }
 
     /// `auth PASSWORD`.
@@ -96,12 +102,25 @@ impl Command {
 
     /// The bytes on the wire.
     pub fn as_bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
+    }
+
+    /// Its reply is waited for until then, once it is taken for writing: the deadline of the send is
+    /// that of the taking alone.
+    pub(crate) fn replied_by(self, deadline: Deadline) -> Self {
+        Self {
+            reply_by: Some(deadline),
+            ..self
+        }
+    }
+
+    pub(super) fn reply_by(&self) -> Option<Deadline> {
+        self.reply_by
     }
 
     fn line(word: &str, rest: &str) -> Result<Self, TextError> {
         check(rest)?;
-        Ok(Self(format!("{word} {rest}\n\n").into()))
+        Ok(Self::rendered(format!("{word} {rest}\n\n")))
     }
 }
 

@@ -131,21 +131,29 @@ impl Link {
         self.exchange(command, Arc::default()).await
     }
 
-    /// As [`Link::send`], until a deadline.
+    /// As [`Link::send`], until a deadline, or a later one for the reply to what was taken by then
+    /// if the command has one.
     ///
     /// # Errors
     /// As [`Link::send`]; [`LinkError::TimedOut`] says whether the command was sent.
     pub async fn send_by(&self, command: Command, deadline: Deadline) -> Result<Reply, LinkError> {
         let taken = Arc::<AtomicBool>::default();
-        match deadline
-            .bound(self.exchange(command, Arc::clone(&taken)))
-            .await
+        let reply_by = command.reply_by();
+        let mut exchange = Box::pin(self.exchange(command, Arc::clone(&taken)));
+        let mut result = deadline.bound(&mut exchange).await;
+        if let Some(reply_by) = reply_by
+            && result.is_none()
+            && taken.load(Ordering::Acquire)
         {
-            Some(result) => result,
-            None => Err(LinkError::TimedOut {
-                sent: taken.load(Ordering::Acquire),
-            }),
+            result = reply_by.bound(&mut exchange).await;
         }
+        // Before the flag is read: one that was not taken never will be.
+        drop(exchange);
+        result.unwrap_or_else(|| {
+            Err(LinkError::TimedOut {
+                sent: taken.load(Ordering::Acquire),
+            })
+        })
     }
 
     async fn exchange(&self, command: Command, taken: Arc<AtomicBool>) -> Result<Reply, LinkError> {

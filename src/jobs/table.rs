@@ -244,7 +244,7 @@ impl Jobs {
             .filter(|job| job.spec.node == *node && is_lost(job))
             .map(|job| job.id().clone())
             .collect();
-        // Ids sort by the jobs' start.
+        // By the jobs' start, for ids that were generated; one order for all is what matters.
         lost.sort();
         for id in lost {
             table.finish(&id, End::Lost(why));

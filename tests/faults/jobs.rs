@@ -1,10 +1,14 @@
 //! Results of jobs that come early, elsewhere, late or twice.
 
+use std::time::Duration;
+
+use switchgate::control::JobRequest;
 use switchgate::domain::NodeState;
+use switchgate::fleet::Selector;
 use switchgate::jobs::JobState;
 use switchgate::pb;
 
-use super::fill::{connected_again, over_fake};
+use super::fill::{connected_again, over_fake, over_fake_with};
 use super::{assert_unavailable, job, job_end, leave, node, reached, run_job, seen, until};
 use crate::fake_node::{FakeNode, Say};
 use crate::gateway::{Gateway, within};
@@ -19,8 +23,12 @@ async fn bgapi(fake: &FakeNode, command: &str) -> String {
     id.to_owned()
 }
 
+fn taken() -> Say {
+    Say::Reply("+OK Job-UUID: its own".to_owned())
+}
+
 fn held() -> Say {
-    Say::Held(Box::new(Say::Reply("+OK Job-UUID: its own".to_owned())))
+    Say::Held(Box::new(taken()))
 }
 
 fn text(job: &pb::Job) -> &str {
@@ -153,4 +161,84 @@ async fn a_job_whose_link_lives_but_never_replies_expires_and_is_not_lost() {
     fake.job_result(&id, "+OK late\n");
     assert_eq!(job_end(&gateway, &id).await.state, JobState::Expired);
     leave(gateway).await;
+}
+
+/// Lets time pass at once.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+/// How a job ends to whose command no reply has come when it counts as taken.
+async fn end_of_unanswered(
+    reply: Say,
+    meanwhile: impl AsyncFnOnce(&Gateway, &FakeNode),
+) -> JobState {
+    let (gateway, fake) = over_fake_with(|config| {
+        // A link may be silent while time passes.
+        config.esl.probe_after = Duration::from_secs(3_600);
+        config.esl.dead_after = Duration::from_secs(7_200);
+    })
+    .await;
+    reached(&gateway, "sim-0", NodeState::Ready).await;
+    fake.on("bgapi", [Say::Held(Box::new(reply))]);
+    let request = JobRequest {
+        id: None,
+        command: "status".to_owned(),
+        arguments: String::new(),
+        selector: Selector::default(),
+        session: None,
+        timeout: Some(Duration::from_secs(300)),
+        labels: Default::default(),
+    };
+    let id = gateway.control.launch_job(request).unwrap().to_string();
+    bgapi(&fake, "status").await;
+    let is_taken = || gateway.control.jobs.list()[0].started.is_some();
+    assert!(!is_taken());
+    pass(Duration::from_secs(31)).await;
+    until(is_taken).await;
+    meanwhile(&gateway, &fake).await;
+    pass(Duration::from_secs(300)).await;
+    let state = job_end(&gateway, &id).await.state;
+    leave(gateway).await;
+    state
+}
+
+#[tokio::test]
+async fn a_job_whose_link_dies_long_after_it_was_written_is_lost_if_it_owes_the_reply() {
+    let state = end_of_unanswered(taken(), async |gateway, fake| {
+        fake.drop_command_links();
+        until(|| node(gateway, "sim-0").command_links().0 < 2).await;
+    });
+    assert_eq!(state.await, JobState::Lost);
+}
+
+#[tokio::test]
+async fn a_job_whose_reply_is_merely_late_expires() {
+    let state = end_of_unanswered(taken(), async |gateway, fake| {
+        fake.release();
+        // The reply has been read when the link dies.
+        let deadline = switchgate::domain::Deadline::after(Duration::from_secs(20));
+        for _ in 0..4 {
+            let command = switchgate::esl::Command::api("status").unwrap();
+            let node = node(gateway, "sim-0");
+            within(node.send(command, None, deadline)).await.unwrap();
+        }
+        fake.drop_command_links();
+        until(|| node(gateway, "sim-0").command_links().0 < 2).await;
+    });
+    assert_eq!(state.await, JobState::Expired);
+    let state = end_of_unanswered(taken(), async |_, _| {});
+    assert_eq!(state.await, JobState::Expired);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_late_is_the_end_of_its_job() {
+    let refusal = Say::Reply("-ERR no threads left".to_owned());
+    let state = end_of_unanswered(refusal, async |gateway, fake| {
+        fake.release();
+        until(|| gateway.control.jobs.list()[0].state.is_end()).await;
+    });
+    assert_eq!(state.await, JobState::Failed);
 }
