@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::header::Headers;
+use super::header::{Headers, filled_value};
 
 /// What FreeSWITCH encodes in a value (`switch_url_encode` with `SWITCH_URL_UNSAFE` in
 /// `switch_utils.h`), and the percent sign itself.
@@ -182,8 +182,7 @@ impl Event {
     /// The decoded value of a header as text, `None` also when it is empty, which FreeSWITCH
     /// writes as `_undef_` (`switch_event_serialize`).
     pub fn filled(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.text(name)
-            .filter(|value| !value.is_empty() && value != "_undef_")
+        self.headers().raw(name).and_then(filled_value)
     }
 
     /// The value of a header as a number.
@@ -247,7 +246,8 @@ fn write_header(plain: &mut String, name: &str, value: &str) {
     };
 }
 
-fn parse_number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
+/// A value in hand as a number.
+pub fn parse_number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 

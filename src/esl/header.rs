@@ -135,6 +135,17 @@ impl Headers {
     }
 }
 
+/// A value in hand, as it stands on the wire, as [`Headers::text`] gives it.
+pub fn value_text(value: &[u8]) -> Cow<'_, str> {
+    to_text(decode(value))
+}
+
+/// The same, `None` also when it is empty, which FreeSWITCH writes as `_undef_`
+/// (`switch_event_serialize`).
+pub fn filled_value(value: &[u8]) -> Option<Cow<'_, str>> {
+    Some(value_text(value)).filter(|value| !value.is_empty() && value != "_undef_")
+}
+
 /// Undoes FreeSWITCH's percent-encoding (`switch_url_decode` in `switch_utils.c`): `%XX` becomes
 /// a byte, everything else stays, `+` too.
 fn decode(value: &[u8]) -> Cow<'_, [u8]> {

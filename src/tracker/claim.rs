@@ -6,13 +6,13 @@
 //! `switch_ivr_multi_threaded_bridge` in `switch_ivr_bridge.c`) go along with it.
 
 use crate::domain::{CallId, Direction, SessionId};
-use crate::esl::Event;
+use crate::esl::filled_value;
 
 /// The variable in which FreeSWITCH itself says to which call a leg belongs; `Channel-Call-UUID` is
 /// the same (`switch_channel_event_set_basic_data` in `switch_channel.c`).
 pub(super) const FREESWITCH_CALL_VARIABLE: &str = "call_uuid";
 
-/// Headers of one event that are about its call, as far as it has them.
+/// Values of one event that are about its call, as they stand on the wire, as far as it has them.
 #[derive(Debug, Default)]
 pub(super) struct Heard<'a> {
     /// FreeSWITCH's time stamp of the event.
@@ -22,13 +22,13 @@ pub(super) struct Heard<'a> {
     /// Whether the leg has ever been bridged.
     pub(super) was_bridged: bool,
     /// The tracking variable.
-    pub(super) tracked: Option<&'a str>,
+    pub(super) tracked: Option<&'a [u8]>,
     /// `Channel-Call-UUID`.
-    pub(super) channel: Option<&'a str>,
+    pub(super) channel: Option<&'a [u8]>,
     /// The leg that called this one.
-    pub(super) originator: Option<&'a str>,
+    pub(super) originator: Option<&'a [u8]>,
     /// The other half of a loopback channel.
-    pub(super) other_half: Option<&'a str>,
+    pub(super) other_half: Option<&'a [u8]>,
 }
 
 /// What a leg has said of its call so far.
@@ -62,7 +62,6 @@ impl Claim {
         &mut self,
         own: &SessionId,
         direction: Option<Direction>,
-        event: &Event,
         heard: &Heard<'_>,
         variable_is_freeswitchs: bool,
     ) -> bool {
@@ -74,17 +73,17 @@ impl Claim {
         }
         let is_new_origin = match heard.was_bridged {
             true => self.was_bridged(),
-            false => self.learn_origin(own, direction, event, heard),
+            false => self.learn_origin(own, direction, heard),
         };
         let source = match heard.tracked {
-            Some(header) => {
+            Some(name) => {
                 self.is_tracked |= !variable_is_freeswitchs;
-                Some(header)
+                Some(name)
             }
             None if self.is_tracked => None,
             None => heard.channel,
         };
-        let Some(name) = source.and_then(|header| event.filled(header)) else {
+        let Some(name) = source.and_then(filled_value) else {
             return is_new_origin;
         };
         let is_own = *name == *own.as_str();
@@ -136,7 +135,6 @@ impl Claim {
         &mut self,
         own: &SessionId,
         direction: Option<Direction>,
-        event: &Event,
         heard: &Heard<'_>,
     ) -> bool {
         if self.made_for.is_some() || self.was_bridged {
@@ -146,7 +144,7 @@ impl Claim {
             .other_half
             .filter(|_| direction == Some(Direction::Inbound));
         let origin = half.or(heard.originator);
-        let origin = origin.and_then(|header| event.filled(header));
+        let origin = origin.and_then(filled_value);
         let origin = origin.filter(|id| **id != *own.as_str());
         self.made_for = origin.and_then(|id| id.parse().ok());
         self.is_half = half.is_some();

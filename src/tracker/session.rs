@@ -1,6 +1,5 @@
 //! A session: one leg, a FreeSWITCH channel, folded from its events.
 
-use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -8,13 +7,13 @@ use tokio::time::Instant;
 use super::claim::{Claim, Heard};
 use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
-use crate::esl::Event;
+use crate::esl::{Event, parse_number, value_text};
 
 mod header;
 mod variables;
 
 pub(super) use header::event_time;
-use header::{set, set_time, sip_status, wire_call_state, wire_state};
+use header::{set, set_time, sip_status, time_of, wire_call_state, wire_state};
 
 /// A variable that every channel has: an event with it has all others too.
 const ID_VARIABLE: &[u8] = b"variable_uuid";
@@ -112,6 +111,8 @@ pub struct Session {
     /// The newest event with all of its variables. It shares its bytes with the journal while that
     /// holds it, and is some 8 KiB of the session's own after that.
     pub(super) variables: Option<Event>,
+    /// FreeSWITCH's time stamp of that event.
+    variables_at: Option<u64>,
     /// FreeSWITCH's time stamp of the event taken in last.
     pub(super) last_event: Option<u64>,
     /// When it ended, by our clock.
@@ -174,6 +175,7 @@ impl Session {
             synthetic_end: false,
             final_event: None,
             variables: None,
+            variables_at: None,
             last_event: None,
             ended_at: None,
             claim: Claim::default(),
@@ -243,6 +245,7 @@ impl Session {
         let mut name: &[u8] = b"";
         let mut heard = Heard::default();
         let mut other_leg = None;
+        let mut bridged_leg = None;
         let mut is_called = false;
         let mut cause = None;
         let mut application = None;
@@ -253,9 +256,10 @@ impl Session {
             has_variables |= header == ID_VARIABLE;
             match header {
                 b"Event-Name" => name = value,
+                b"Event-Date-Timestamp" => heard.at = heard.at.or_else(|| parse_number(value)),
                 b"Channel-State" => self.advance(wire_state(value)),
                 b"Channel-Call-State" => self.advance_call(wire_call_state(value)),
-                b"Channel-Name" => set(&mut self.channel_name, event, "Channel-Name"),
+                b"Channel-Name" => set(&mut self.channel_name, value),
                 b"Call-Direction" => {
                     self.direction = std::str::from_utf8(value)
                         .ok()
@@ -263,37 +267,35 @@ impl Session {
                         .or(self.direction);
                 }
                 b"Answer-State" => self.answered |= value == b"answered",
-                b"Channel-Call-UUID" => heard.channel = Some("Channel-Call-UUID"),
-                b"variable_originator" => heard.originator = Some("variable_originator"),
+                b"Channel-Call-UUID" => heard.channel = heard.channel.or(Some(value)),
+                b"variable_originator" => heard.originator = heard.originator.or(Some(value)),
                 b"Other-Type" => is_called = value == b"originator",
                 b"variable_other_loopback_leg_uuid" => {
-                    heard.other_half = Some("variable_other_loopback_leg_uuid");
+                    heard.other_half = heard.other_half.or(Some(value));
                 }
                 b"Hangup-Cause" => {
                     cause = std::str::from_utf8(value)
                         .ok()
                         .and_then(|name| name.parse().ok());
                 }
-                b"Application" => application = Some("Application"),
-                b"Application-Data" => application_data = Some("Application-Data"),
-                b"Other-Leg-Unique-ID" => other_leg = Some("Other-Leg-Unique-ID"),
-                b"Bridge-B-Unique-ID" if other_leg.is_none() => {
-                    other_leg = Some("Bridge-B-Unique-ID");
-                }
+                b"Application" => application = application.or(Some(value)),
+                b"Application-Data" => application_data = application_data.or(Some(value)),
+                b"Other-Leg-Unique-ID" => other_leg = other_leg.or(Some(value)),
+                b"Bridge-B-Unique-ID" => bridged_leg = bridged_leg.or(Some(value)),
                 b"Caller-Caller-ID-Name" => {
-                    set(&mut self.caller.name, event, "Caller-Caller-ID-Name");
+                    set(&mut self.caller.name, value);
                 }
                 b"Caller-Caller-ID-Number" => {
-                    set(&mut self.caller.number, event, "Caller-Caller-ID-Number");
+                    set(&mut self.caller.number, value);
                 }
                 b"Caller-Callee-ID-Name" => {
-                    set(&mut self.callee.name, event, "Caller-Callee-ID-Name");
+                    set(&mut self.callee.name, value);
                 }
                 b"Caller-Callee-ID-Number" => {
-                    set(&mut self.callee.number, event, "Caller-Callee-ID-Number");
+                    set(&mut self.callee.number, value);
                 }
                 b"Caller-Destination-Number" => {
-                    set(&mut self.destination, event, "Caller-Destination-Number");
+                    set(&mut self.destination, value);
                 }
                 b"Caller-Channel-Created-Time" => set_time(&mut self.times.created, value),
                 b"Caller-Channel-Progress-Time" | b"Caller-Channel-Progress-Media-Time"
@@ -307,15 +309,16 @@ impl Session {
                 b"Caller-Channel-Hangup-Time" => set_time(&mut self.times.hung_up, value),
                 b"variable_proto_specific_hangup_cause" => sip_code = sip_status(value),
                 b"variable_sofia_profile_name" => {
-                    set(&mut self.profile, event, "variable_sofia_profile_name");
+                    set(&mut self.profile, value);
                 }
                 _ if header.eq_ignore_ascii_case(variable.header.as_bytes()) => {
-                    heard.tracked = Some(&variable.header);
+                    heard.tracked = heard.tracked.or(Some(value));
                 }
                 _ => {}
             }
         }
-        heard.at = event.number("Event-Date-Timestamp");
+        let other_leg = other_leg.or(bridged_leg);
+        let time = heard.at.and_then(time_of);
         heard.is_answer = name == b"CHANNEL_DATA";
         heard.was_bridged = self.times.bridged.is_some();
         if is_called && heard.originator.is_none() {
@@ -323,31 +326,27 @@ impl Session {
         }
         self.last_event = heard.at.or(self.last_event);
         if has_variables {
-            self.learn_variables(event);
+            self.keep_variables(event, heard.at);
         }
         // What a channel says of its call when it ends is about the channel alone: FreeSWITCH has
         // parted it from its partner by then.
         let is_ending = !self.is_live() || self.state.is_down() || name == b"CHANNEL_HANGUP";
-        let mut claims_anew = !is_ending && self.hear(event, &heard, variable);
-        let text = |header: Option<&str>| {
-            header
-                .and_then(|header| event.text(header))
-                .map(Cow::into_owned)
-        };
+        let mut claims_anew = !is_ending && self.hear(&heard, variable);
+        let text = |value: Option<&[u8]>| value.map(|value| value_text(value).into_owned());
         let other_leg = || text(other_leg).and_then(|id| id.parse().ok());
         match name {
             b"CHANNEL_PROGRESS" | b"CHANNEL_PROGRESS_MEDIA" => {
-                self.times.progress = self.times.progress.or_else(|| event_time(event));
+                self.times.progress = self.times.progress.or(time);
             }
             b"CHANNEL_ANSWER" => {
                 // The event still shows the call state before; CHANNEL_CALLSTATE follows.
                 self.answered = true;
                 self.advance_call(Some(CallState::Active));
-                self.times.answered = self.times.answered.or_else(|| event_time(event));
+                self.times.answered = self.times.answered.or(time);
             }
             b"CHANNEL_PARK" => self.parked = self.is_live(),
             b"CHANNEL_UNPARK" => self.parked = false,
-            b"CHANNEL_HOLD" => self.times.held = event_time(event).or(self.times.held),
+            b"CHANNEL_HOLD" => self.times.held = time.or(self.times.held),
             b"CHANNEL_EXECUTE" => {
                 if let Some(name) = text(application) {
                     let arguments = text(application_data).unwrap_or_default();
@@ -356,7 +355,7 @@ impl Session {
             }
             b"CHANNEL_BRIDGE" => {
                 if let Some(peer) = other_leg() {
-                    claims_anew |= self.bridged_with(&peer, None, event_time(event), heard.at);
+                    claims_anew |= self.bridged_with(&peer, None, time, heard.at);
                     return Outcome {
                         effect: Effect::Bridged(peer),
                         claims_anew,
@@ -374,16 +373,16 @@ impl Session {
                     };
                 }
             }
-            b"CHANNEL_HANGUP" => self.end(cause, sip_code, event_time(event)),
+            b"CHANNEL_HANGUP" => self.end(cause, sip_code, time),
             b"CHANNEL_HANGUP_COMPLETE" => {
-                self.end(cause, sip_code, event_time(event));
+                self.end(cause, sip_code, time);
                 self.final_event = Some(event.clone());
             }
             b"CHANNEL_DESTROY" => {
-                self.end(cause, sip_code, event_time(event));
+                self.end(cause, sip_code, time);
                 self.state = ChannelState::Destroy;
             }
-            _ if self.state.is_down() => self.end(cause, sip_code, event_time(event)),
+            _ if self.state.is_down() => self.end(cause, sip_code, time),
             _ => {}
         }
         let effect = match self.peer.take_if(|_| self.hangup.is_some()) {
@@ -413,10 +412,10 @@ impl Session {
         self.claim.bridged(leader, at)
     }
 
-    fn hear(&mut self, event: &Event, heard: &Heard<'_>, variable: &CallVariable) -> bool {
+    fn hear(&mut self, heard: &Heard<'_>, variable: &CallVariable) -> bool {
         let is_freeswitchs = variable.is_freeswitchs;
         self.claim
-            .hear(&self.id, self.direction, event, heard, is_freeswitchs)
+            .hear(&self.id, self.direction, heard, is_freeswitchs)
     }
 
     /// Takes only what an answer to `uuid_dump` says of its call, unless an event has said more
@@ -430,11 +429,11 @@ impl Session {
         let heard = Heard {
             at,
             is_answer: true,
-            tracked: dump.text(&variable.header).map(|_| &*variable.header),
-            channel: Some("Channel-Call-UUID"),
+            tracked: dump.headers().raw(&variable.header),
+            channel: dump.headers().raw("Channel-Call-UUID"),
             ..Heard::default()
         };
-        self.hear(dump, &heard, variable)
+        self.hear(&heard, variable)
     }
 
     pub(super) fn end_synthetic(&mut self, cause: Option<HangupCause>) {

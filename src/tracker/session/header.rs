@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{CallState, ChannelState};
-use crate::esl::Event;
+use crate::esl::{Event, value_text};
 
 /// FreeSWITCH's time stamp of an event.
 pub(in crate::tracker) fn event_time(event: &Event) -> Option<SystemTime> {
@@ -11,10 +11,9 @@ pub(in crate::tracker) fn event_time(event: &Event) -> Option<SystemTime> {
 }
 
 /// Most headers say again what is known; only a change allocates.
-pub(super) fn set(field: &mut String, event: &Event, header: &str) {
-    if let Some(value) = event.text(header)
-        && *field != *value
-    {
+pub(super) fn set(field: &mut String, value: &[u8]) {
+    let value = value_text(value);
+    if *field != *value {
         *field = value.into_owned();
     }
 }
@@ -25,9 +24,12 @@ pub(super) fn set_time(field: &mut Option<SystemTime>, value: &[u8]) {
     }
 }
 
-/// Microseconds since 1970; 0 means that it has not happened.
 fn micros(value: &[u8]) -> Option<SystemTime> {
-    let micros: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    time_of(std::str::from_utf8(value).ok()?.parse().ok()?)
+}
+
+/// Of microseconds since 1970; 0 means that it has not happened.
+pub(super) fn time_of(micros: u64) -> Option<SystemTime> {
     (micros > 0).then(|| UNIX_EPOCH + Duration::from_micros(micros))
 }
 

@@ -24,9 +24,14 @@ impl Session {
 
     /// Keeps the variables of an event, or of an answer to `uuid_dump`, unless newer ones are known.
     pub(in crate::tracker) fn learn_variables(&mut self, event: &Event) {
-        let told_at = |event: &Event| event.number("Event-Date-Timestamp");
-        if self.variables.as_ref().and_then(told_at) <= told_at(event) {
+        self.keep_variables(event, event.number("Event-Date-Timestamp"));
+    }
+
+    /// The same, of an event whose time stamp is known.
+    pub(super) fn keep_variables(&mut self, event: &Event, told_at: Option<u64>) {
+        if self.variables_at <= told_at {
             self.variables = Some(event.clone());
+            self.variables_at = told_at;
         }
     }
 }
