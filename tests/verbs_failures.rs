@@ -1,6 +1,7 @@
-//! What every RPC of SessionService that changes something does when it cannot: one table, tried
+//! What every RPC of SessionService and CallService that changes something does when it cannot: one table, tried
 //! for each failure.
 
+mod calls;
 mod legs;
 mod table;
 
@@ -25,7 +26,7 @@ use crate::faults::{
 use crate::gateway::{Gateway, connect, metadata, on_each, within};
 use crate::verbs::{answered, commands, field, is_failure, release, run_api};
 use legs::{Ask, prepare};
-use table::{PLACING, READING, Verb, verbs};
+use table::{PLACING, READING, Verb};
 
 /// How late each reply of the simulator is while links fail: longer than a test takes to see that
 /// a command has arrived.
@@ -37,18 +38,14 @@ const BESIDE: usize = 8;
 fn every_rpc_that_changes_something_is_in_the_table() {
     let files = prost_types::FileDescriptorSet::decode(pb::DESCRIPTOR).unwrap();
     let services = files.file.iter().flat_map(|file| &file.service);
-    let service = services
-        .into_iter()
-        .find(|one| one.name() == "SessionService");
-    let declared: BTreeSet<String> = service
-        .unwrap()
-        .method
-        .iter()
+    let ours = services.filter(|one| ["SessionService", "CallService"].contains(&one.name()));
+    let declared: BTreeSet<String> = ours
+        .flat_map(|service| &service.method)
         .map(|one| one.name().to_owned())
         .collect();
     let known = verbs().into_iter().map(|verb| verb.rpc);
-    let known = known.chain(READING).chain(PLACING).map(str::to_owned);
-    assert_eq!(declared, known.collect());
+    let known = known.chain(READING).chain(PLACING).chain(calls::READING);
+    assert_eq!(declared, known.map(str::to_owned).collect());
 }
 
 #[tokio::test]
@@ -72,6 +69,56 @@ async fn an_unknown_session_is_told_from_one_that_has_ended_and_from_no_id_at_al
                 }
             }
         }
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unknown_call_is_told_from_one_that_has_ended_and_from_no_id_at_all() {
+    on_each(async |gateway| {
+        let live = answered(&gateway).await;
+        let gone = answered(&gateway).await;
+        hang_up(&gateway, &gone).await;
+        for verb in calls::verbs() {
+            let unknown = uuid::Uuid::new_v4().to_string();
+            for (id, code, reason) in [
+                (&*unknown, Code::NotFound, "CALL_NOT_FOUND"),
+                (&*gone, Code::FailedPrecondition, "SESSION_ENDED"),
+                ("no\ncall", Code::InvalidArgument, "INVALID_ARGUMENT"),
+            ] {
+                // The call is the other leg's, or the leg's own.
+                let ask = match verb.rpc {
+                    "AppendSession" => Ask {
+                        other_id: id.to_owned(),
+                        ..ask(&live)
+                    },
+                    _ => ask(id),
+                };
+                let status = failure(&gateway, &verb, &ask).await;
+                is_failure(&status, code, reason);
+                if code == Code::InvalidArgument {
+                    assert_eq!(field(&status), "call_id", "{}", verb.rpc);
+                } else {
+                    assert_eq!(metadata(&status, "call_id"), id, "{}", verb.rpc);
+                }
+            }
+        }
+        // Of a call that lives the session is what is wrong.
+        for (id, reason) in [
+            (uuid::Uuid::new_v4().to_string(), "SESSION_NOT_FOUND"),
+            (gone, "SESSION_ENDED"),
+        ] {
+            let [append, _] = calls::verbs();
+            let ask = Ask {
+                other_id: live.clone(),
+                ..ask(&id)
+            };
+            let status = failure(&gateway, &append, &ask).await;
+            assert_eq!(crate::gateway::code_and_reason(&status).1, reason);
+            assert_eq!(metadata(&status, "session_id"), id);
+        }
+        release(&gateway, &live).await;
         gateway
     })
     .await;
@@ -302,9 +349,16 @@ impl Drop for Named {
     }
 }
 
+fn verbs() -> Vec<Verb> {
+    let mut all = table::verbs();
+    all.extend(calls::verbs());
+    all
+}
+
 /// HangupMany names no session: none that fits is no error.
 fn of_one_session() -> impl Iterator<Item = Verb> {
-    verbs().into_iter().filter(|verb| verb.rpc != "HangupMany")
+    let sessions = table::verbs().into_iter();
+    sessions.filter(|verb| verb.rpc != "HangupMany")
 }
 
 fn ask(session_id: &str) -> Ask {
