@@ -5,6 +5,7 @@ mod cause;
 mod deadline;
 mod failure;
 mod id;
+mod identity;
 mod state;
 mod text;
 
@@ -12,5 +13,8 @@ pub use cause::{HangupCause, UnknownCause};
 pub use deadline::Deadline;
 pub use failure::{Failure, FieldViolation, Reason};
 pub use id::{CallId, IdError, JobId, NodeId, SessionId};
+pub use identity::Identity;
+#[cfg(test)]
+pub(crate) use identity::identity;
 pub use state::{CallState, ChannelState, Direction, NodeState};
 pub use text::{TextError, check_wire_text};

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug_span, warn};
 
 use super::{Control, TAKE_TIMEOUT};
-use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
+use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
 use crate::esl::{Command, Outcome, Reply};
 use crate::fleet::{Node, Selector};
@@ -26,8 +26,8 @@ const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// What a client wants to be run.
 #[derive(Debug, Clone)]
 pub struct JobRequest {
-    /// Its identifier; absent for a fresh one.
-    pub id: Option<JobId>,
+    /// What its identifier is taken from; a fresh one without protection.
+    pub identity: Identity,
     /// The api command, one word.
     pub command: String,
     /// Its arguments.
@@ -42,6 +42,15 @@ pub struct JobRequest {
     pub labels: Labels,
 }
 
+// === impl JobRequest ===
+
+impl JobRequest {
+    fn job_id(&self) -> JobId {
+        let derived = self.identity.derived("command");
+        derived.map_or_else(JobId::generate, JobId::from)
+    }
+}
+
 // === impl Control ===
 
 impl Control {
@@ -50,13 +59,7 @@ impl Control {
     /// # Errors
     /// When it is malformed or cannot be placed; nothing was sent then.
     pub fn launch_job(&self, request: JobRequest) -> Result<JobId, Failure> {
-        let command = ApiCommand::new(&request.command, &request.arguments).map_err(|error| {
-            let field = match ApiCommand::new(&request.command, "") {
-                Ok(_) => "arguments",
-                Err(_) => "command",
-            };
-            Failure::invalid(field, error.to_string())
-        })?;
+        let command = api_command(&request.command, &request.arguments)?;
         let legs = match request.command.as_str() {
             "originate" => legs_of(&request.arguments),
             _ => Vec::new(),
@@ -88,7 +91,7 @@ impl Control {
             },
         };
         let spec = JobSpec {
-            id: request.id.unwrap_or_else(JobId::generate),
+            id: request.job_id(),
             command: request.command,
             arguments: request.arguments,
             node: node.id().clone(),
@@ -422,6 +425,20 @@ impl Run {
         };
         futures_util::future::join_all(self.legs.iter().cloned().map(kill)).await;
     }
+}
+
+/// An api command of a client's.
+///
+/// # Errors
+/// INVALID_ARGUMENT with the field that cannot be written.
+pub fn api_command(command: &str, arguments: &str) -> Result<ApiCommand, Failure> {
+    ApiCommand::new(command, arguments).map_err(|error| {
+        let field = match ApiCommand::new(command, "") {
+            Ok(_) => "arguments",
+            Err(_) => "command",
+        };
+        Failure::invalid(field, error.to_string())
+    })
 }
 
 /// The legs that an originate in FreeSWITCH's own syntax names. Of one that names none nobody can

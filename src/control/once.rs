@@ -11,12 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Deadline, Failure, Reason};
+use crate::domain::{Deadline, Failure, Identity, Reason};
 use crate::shutdown::Drain;
-
-mod identity;
-
-pub use identity::Identity;
 
 /// How many outcomes are kept, and for how long.
 #[derive(Debug, Clone, Copy)]

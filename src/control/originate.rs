@@ -134,10 +134,8 @@ impl Control {
                 .inspect_err(|_| node.gives_up(&legs))?;
         }
         let ring = ring_time(request, deadline);
-        let mark = request
-            .request_id
-            .as_ref()
-            .map(|_| chance::uuid().to_string());
+        let is_shared = !request.identity.id.is_empty();
+        let mark = is_shared.then(|| chance::uuid().to_string());
         let api = command(request, &legs, ring, mark.as_deref())
             .to_api()
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))

@@ -11,7 +11,7 @@ use prost::{DecodeError, Message, Name};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-use crate::control::Identity;
+use crate::domain::Identity;
 use crate::pb;
 
 /// The field that holds the id itself.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use tonic::{Request, Response, Status};
-use uuid::Uuid;
 
 use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
 use super::filter::ListFilter;
@@ -14,8 +13,8 @@ use super::page::{Wanted, page_of_bytes};
 use super::status::respond;
 use super::watch::{Watched, Watching};
 use super::{Services, deadline};
-use crate::control::{Identity, JobRequest};
-use crate::domain::{Deadline, Failure, JobId};
+use crate::control::JobRequest;
+use crate::domain::{Deadline, Failure, Identity, JobId};
 use crate::jobs::{Job, JobFeed, SharedJob, without_large_output};
 use crate::pb;
 use crate::pb::job_service_server::JobService;
@@ -24,8 +23,6 @@ use crate::pb::job_service_server::JobService;
 const JOB: &str = "Job";
 /// Most jobs that are told in one message, so that it stays far below the 4 MiB that clients take.
 const MAX_TOLD: usize = 64;
-/// Names ids that are derived from a client's `request_id`.
-const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x2b7c_90d4_1f3e_4a58_b6a1_7d90_c4e2_5f18);
 
 #[tonic::async_trait]
 impl JobService for Services {
@@ -280,8 +277,7 @@ impl Services {
         deadline: Deadline,
     ) -> Result<JobId, Failure> {
         let request = JobRequest {
-            id: (!wanted.request_id.is_empty())
-                .then(|| Uuid::new_v5(&REQUEST_NAMESPACE, wanted.request_id.as_bytes()).into()),
+            identity: identity.clone(),
             command: wanted.command,
             arguments: wanted.arguments,
             selector: selector(wanted.node_selector)?,

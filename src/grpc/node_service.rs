@@ -11,9 +11,9 @@ use super::status::respond;
 use super::watch::Watching;
 use super::{Services, deadline};
 use crate::config::{NodeConfig, NodeParts, Problems};
+use crate::control::api_command;
 use crate::domain::{Failure, NodeId};
 use crate::esl::Command;
-use crate::esl::quote::ApiCommand;
 use crate::fleet::Node;
 use crate::pb;
 use crate::pb::node_service_server::NodeService;
@@ -187,17 +187,6 @@ impl Services {
         let node = self.control.fleet.set_drained(&id, is_drained)?;
         Ok(to_node(&node, &self.control))
     }
-}
-
-fn api_command(command: &str, arguments: &str) -> Result<ApiCommand, Failure> {
-    ApiCommand::new(command, arguments).map_err(|error| {
-        let field = if ApiCommand::new(command, "").is_ok() {
-            "arguments"
-        } else {
-            "command"
-        };
-        Failure::invalid(field, error.to_string())
-    })
 }
 
 /// What is wrong with a node that is to be added.

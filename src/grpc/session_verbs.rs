@@ -21,8 +21,7 @@ pub(super) use watch::SessionStream;
 use super::convert::{self, optional_duration};
 use super::identity::identify;
 use super::{Services, deadline};
-use crate::control::Identity;
-use crate::domain::{Deadline, Failure, SessionId};
+use crate::domain::{Deadline, Failure, Identity, SessionId};
 use crate::pb;
 
 // === impl Services ===

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::identity::identity;
 use super::*;
+use crate::domain::identity;
 
 fn once() -> Arc<Once> {
     Once::new(OnceConfig::default(), &Drain::new())

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
-use crate::domain::{Deadline, Failure, JobId, SessionId};
+use crate::domain::{Deadline, Failure, Identity, JobId, SessionId};
 use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::Selector;
 use crate::tracker::Labels;
@@ -17,8 +15,6 @@ const RING_MARGIN: Duration = Duration::from_secs(1);
 const FAILOVER: (&str, &str) = ("originate_continue_on_timeout", "true");
 /// How long a far end may ring whose caller does not wait: FreeSWITCH's own default.
 const DEFAULT_RING: Duration = Duration::from_secs(60);
-/// Names ids that are derived from a client's `request_id`.
-const REQUEST_NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
 
 /// Variable of a call with a `request_id`: which gateway's command it was that placed it.
 const MARK: &str = "switchgate_mark";
@@ -57,8 +53,8 @@ pub struct Originate {
     pub detach: bool,
     /// Labels of the session and the job.
     pub labels: Labels,
-    /// What job and legs take their ids from; fresh ones without.
-    pub request_id: Option<String>,
+    /// What job and legs take their ids from; fresh ones without protection.
+    pub identity: Identity,
     /// How long the far end may ring.
     pub ring_timeout: Option<Duration>,
 }
@@ -158,23 +154,16 @@ pub(super) fn command(
 }
 
 pub(super) fn leg_ids(request: &Originate) -> Vec<SessionId> {
-    let leg = |at: usize| match &request.request_id {
-        Some(id) => derived(&format!("leg {at} of {id}")).into(),
-        None => SessionId::generate(),
+    let leg = |at: usize| {
+        let derived = request.identity.derived(&format!("leg {at}"));
+        derived.map_or_else(SessionId::generate, SessionId::from)
     };
     (0..request.endpoints.len()).map(leg).collect()
 }
 
 pub(super) fn job_id(request: &Originate) -> JobId {
-    match &request.request_id {
-        Some(id) => derived(&format!("job of {id}")).into(),
-        None => JobId::generate(),
-    }
-}
-
-/// The same for every gateway, so that FreeSWITCH itself refuses the second leg of a request.
-fn derived(name: &str) -> Uuid {
-    Uuid::new_v5(&REQUEST_NAMESPACE, name.as_bytes())
+    let derived = request.identity.derived("job");
+    derived.map_or_else(JobId::generate, JobId::from)
 }
 
 #[cfg(test)]

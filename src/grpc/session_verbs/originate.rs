@@ -13,7 +13,7 @@ use super::super::convert::{
 use super::super::status::status;
 use super::identify;
 use crate::control::{Originate, OriginateWait, Placing, Progress};
-use crate::domain::{Deadline, Failure, Reason};
+use crate::domain::{Deadline, Failure, Identity, Reason};
 use crate::esl::quote::{LegStrategy, Target};
 use crate::pb::{self, originate_request, originate_stream_response};
 use crate::tracker::Session;
@@ -30,7 +30,7 @@ impl Services {
         deadline: Deadline,
     ) -> Result<pb::OriginateResponse, Failure> {
         let identity = identify(&request, &request.request_id);
-        let originate = originate(request)?;
+        let originate = originate(request, identity.clone())?;
         let control = self.control.clone();
         let action =
             move |left| async move { control.originate(&originate, deadline, &left).await };
@@ -50,7 +50,8 @@ impl Services {
         let inner = request
             .originate
             .ok_or_else(|| Failure::invalid("originate", "is missing; describe the call"))?;
-        let request = originate(inner)?;
+        let identity = identify(&inner, &inner.request_id);
+        let request = originate(inner, identity)?;
         let placing = self.control.originate_stream(&request, deadline).await?;
         let state = Some((self.clone(), placing));
         Ok(Box::pin(futures_util::stream::unfold(
@@ -108,7 +109,7 @@ fn leg(endpoint_index: u32, session: &Session) -> pb::OriginateLeg {
     }
 }
 
-fn originate(request: pb::OriginateRequest) -> Result<Originate, Failure> {
+fn originate(request: pb::OriginateRequest, identity: Identity) -> Result<Originate, Failure> {
     let target = match request.target {
         Some(originate_request::Target::Application(application)) => Target::Application {
             name: application.name,
@@ -150,7 +151,7 @@ fn originate(request: pb::OriginateRequest) -> Result<Originate, Failure> {
         wait,
         detach: request.detach,
         labels: labels(request.labels)?,
-        request_id: optional_text(request.request_id),
+        identity,
         ring_timeout: optional_duration(request.ring_timeout, "ring_timeout")?,
     })
 }

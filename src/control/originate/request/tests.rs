@@ -1,6 +1,7 @@
 //! What is asked of FreeSWITCH for a call.
 
 use super::*;
+use crate::domain::identity;
 
 fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
     Originate {
@@ -17,7 +18,7 @@ fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
         wait: OriginateWait::Answered,
         detach: false,
         labels: Labels::default(),
-        request_id: Some("x".to_owned()),
+        identity: identity("x", "Originate", &[]),
         ring_timeout: None,
     }
 }

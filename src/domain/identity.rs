@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Failure, Reason};
+use uuid::Uuid;
+
+use super::{Failure, Reason};
 
 /// Longest `request_id`.
 const MAX_ID: usize = 256;
+/// Names ids that are derived from a `request_id`.
+const NAMESPACE: Uuid = Uuid::from_u128(0x8f1d_2a6e_54c3_4b7b_9c7e_3d52_a0b1_e64f);
 
 /// A request by its id, its RPC and a fingerprint of each field that is set. No value is kept: it
 /// may be secret, and nobody is told one.
@@ -24,11 +28,18 @@ pub struct Identity {
 // === impl Identity ===
 
 impl Identity {
+    /// An id for what the request makes, the same for every gateway, so that FreeSWITCH itself can
+    /// refuse the second one; `None` for a request that is not protected.
+    pub fn derived(&self, what: &str) -> Option<Uuid> {
+        let name = || format!("{what} of {}", self.id);
+        (!self.id.is_empty()).then(|| Uuid::new_v5(&NAMESPACE, name().as_bytes()))
+    }
+
     /// That the id can be one.
     ///
     /// # Errors
     /// INVALID_ARGUMENT when it is too long or not printable ASCII.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), Failure> {
         let is_printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
         if self.id.len() > MAX_ID || !self.id.bytes().all(is_printable) {
             return Err(Failure::invalid(
@@ -43,7 +54,7 @@ impl Identity {
     ///
     /// # Errors
     /// REQUEST_ID_REUSED with the RPC that had it, or the names of the fields that differ.
-    pub(super) fn check_same(&self, first: &Self) -> Result<(), Failure> {
+    pub fn check_same(&self, first: &Self) -> Result<(), Failure> {
         let id = &self.id;
         if self.kind != first.kind {
             let message = format!(
@@ -85,7 +96,7 @@ impl Identity {
 
 /// A request as tests make it.
 #[cfg(test)]
-pub(super) fn identity(id: &str, rpc: &'static str, fields: &[(&'static str, &str)]) -> Identity {
+pub(crate) fn identity(id: &str, rpc: &'static str, fields: &[(&'static str, &str)]) -> Identity {
     use std::hash::BuildHasher as _;
     let hash = |value: &&str| foldhash::quality::FixedState::default().hash_one(value);
     Identity {
