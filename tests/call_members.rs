@@ -170,6 +170,7 @@ async fn a_stop_ends_the_watch_of_a_call() {
     );
     assert!(has_retry(&status));
     assert_eq!(metadata(&status, "call_id"), a.call_id);
+    assert!(!metadata(&status, "cursor").is_empty());
     gateway.stop().await;
 }
 

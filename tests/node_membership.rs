@@ -438,6 +438,7 @@ async fn watchers_of_nodes_get_newer_figures_and_the_end() {
         code_and_reason(&status),
         (Code::Unavailable, "SHUTTING_DOWN".to_owned())
     );
+    assert!(!metadata(&status, "cursor").is_empty());
     gateway.stop().await;
 }
 

@@ -12,6 +12,7 @@ use super::status::respond;
 use super::watch::{Watched, Watching};
 use super::{Services, deadline};
 use crate::domain::{CallId, Failure, HangupCause, SessionId};
+use crate::events::Cursor;
 use crate::pb;
 use crate::pb::call_service_server::CallService;
 use crate::tracker::{Call, CallFollow};
@@ -109,6 +110,7 @@ impl CallService for Services {
     ) -> Result<Response<Self::WatchCallStream>, Status> {
         let answer = || {
             let id: CallId = id(&request.get_ref().call_id, "call_id")?;
+            let cursor = self.control.journal.cursor();
             // Followed first, so that nothing falls between.
             let follow = self.control.tracker.follow_call(&id);
             self.control.call(&id)?;
@@ -117,6 +119,7 @@ impl CallService for Services {
                 follow,
                 id,
                 told: BTreeSet::new(),
+                cursor,
                 is_first: true,
                 is_over: false,
             };
@@ -154,6 +157,8 @@ struct Feed {
     id: CallId,
     /// The sessions of the message before.
     told: BTreeSet<SessionId>,
+    /// What was told is not older.
+    cursor: Cursor,
     is_first: bool,
     is_over: bool,
 }
@@ -173,6 +178,10 @@ impl Watched for Feed {
         Ok(Some(self.tell()))
     }
 
+    fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
     fn about(&self, failure: Failure) -> Failure {
         failure.with("call_id", &self.id)
     }
@@ -180,7 +189,7 @@ impl Watched for Feed {
 
 impl Feed {
     fn tell(&mut self) -> pb::WatchCallResponse {
-        let cursor = self.services.cursor();
+        self.cursor = self.services.control.journal.cursor();
         let tracker = &self.services.control.tracker;
         let call = tracker.call(&self.id);
         let sessions = call.as_ref().map_or(&[][..], |call| &call.sessions);
@@ -193,7 +202,7 @@ impl Feed {
             joined_session_ids: texts(now.difference(&self.told)),
             left_session_ids: texts(left),
             call: Some(call.as_ref().map_or_else(|| self.gone(), to_call)),
-            cursor,
+            cursor: self.cursor.to_string(),
         };
         self.told = now;
         message

@@ -110,11 +110,8 @@ impl Watched for Feed {
         }))
     }
 
-    fn about(&self, failure: Failure) -> Failure {
-        match failure.metadata().contains_key("cursor") {
-            true => failure,
-            false => failure.with("cursor", self.subscription.cursor()),
-        }
+    fn cursor(&self) -> crate::events::Cursor {
+        self.subscription.cursor()
     }
 }
 

@@ -6,7 +6,6 @@
 use std::future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
@@ -17,7 +16,7 @@ use tonic_health::pb::health_server::Health as HealthApi;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::status::status;
-use crate::domain::{Failure, Reason};
+use super::watch::shutting_down;
 use crate::shutdown::Drain;
 
 /// The state of all services: they serve or stop together. NOT_SERVING until somebody says
@@ -122,10 +121,6 @@ impl Feed {
             }
         }
     }
-}
-
-fn shutting_down() -> Failure {
-    Failure::new(Reason::ShuttingDown, "the gateway shuts down").retry_after(Duration::from_secs(1))
 }
 
 fn response(state: ServingStatus) -> HealthCheckResponse {

@@ -15,6 +15,7 @@ use super::watch::{Watched, Watching};
 use super::{Services, deadline};
 use crate::control::JobRequest;
 use crate::domain::{Deadline, Failure, Identity, JobId};
+use crate::events::Cursor;
 use crate::jobs::{Job, JobFeed, SharedJob, without_large_output};
 use crate::pb;
 use crate::pb::job_service_server::JobService;
@@ -193,6 +194,8 @@ impl JobService for Services {
         let request = request.into_inner();
         let answer = || {
             let filter = ListFilter::of::<Job>(&request.filter)?;
+            // Read first, so that nothing that it includes is missing.
+            let cursor = self.control.journal.cursor();
             let (mut jobs, changes) = self.control.jobs.watch();
             jobs.retain(|job| request.snapshot && filter.fits(&**job));
             let feed = Feed {
@@ -200,6 +203,7 @@ impl JobService for Services {
                 filter,
                 snapshot: Some(jobs.into()),
                 changes,
+                cursor,
             };
             Ok(self.stream(feed, deadline))
         };
@@ -214,6 +218,8 @@ struct Feed {
     /// What is left of the snapshot.
     snapshot: Option<VecDeque<SharedJob>>,
     changes: JobFeed,
+    /// What was told is not older.
+    cursor: Cursor,
 }
 
 // === impl Feed ===
@@ -235,7 +241,7 @@ impl Watched for Feed {
                 jobs,
                 snapshot: true,
                 snapshot_end: is_last,
-                cursor: self.services.cursor(),
+                cursor: self.cursor.to_string(),
             }));
         }
         let first = loop {
@@ -244,19 +250,27 @@ impl Watched for Feed {
                 break job;
             }
         };
+        // Every change that it includes is waiting by now.
+        let cursor = self.services.control.journal.cursor();
         let mut jobs = vec![to_job(&first)];
-        while jobs.len() < MAX_TOLD
-            && let Some(job) = self.changes.next_now()?
-        {
+        while jobs.len() < MAX_TOLD {
+            let Some(job) = self.changes.next_now()? else {
+                self.cursor = cursor;
+                break;
+            };
             if self.filter.fits(&*job) {
                 jobs.push(to_job(&job));
             }
         }
         Ok(Some(pb::WatchJobsResponse {
             jobs,
-            cursor: self.services.cursor(),
+            cursor: self.cursor.to_string(),
             ..Default::default()
         }))
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.cursor
     }
 }
 

@@ -9,7 +9,7 @@ use super::Services;
 use super::convert::{to_node, to_node_state};
 use super::watch::Watched;
 use crate::domain::{Failure, NodeId, NodeState};
-use crate::events::{Entry, EventFilter, Item, SlowPolicy, Start, Subscription};
+use crate::events::{Cursor, Entry, EventFilter, Item, SlowPolicy, Start, Subscription};
 use crate::pb::{self, NodeChange, WatchNodesResponse};
 
 /// How often newer figures are told: heartbeats come every 20 s by default, of each node at another
@@ -105,6 +105,10 @@ impl NodeFeed {
 
 impl Watched for NodeFeed {
     type Message = WatchNodesResponse;
+
+    fn cursor(&self) -> Cursor {
+        self.changes.cursor()
+    }
 
     async fn next(&mut self) -> Result<Option<WatchNodesResponse>, Failure> {
         if std::mem::take(&mut self.is_first) {

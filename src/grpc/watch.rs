@@ -9,6 +9,7 @@ use tonic::{Request, Status};
 use super::status::status;
 use super::{Services, deadline};
 use crate::domain::{Deadline, Failure, Reason};
+use crate::events::Cursor;
 use crate::shutdown::Drain;
 
 /// After which a client that was sent away may watch again.
@@ -26,7 +27,15 @@ pub(super) trait Watched: Send + 'static {
     /// Cancel-safe.
     fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>, Failure>> + Send;
 
-    /// Says in a failure what is watched, or how to go on.
+    /// Where a client may go on: what it was told is not older.
+    fn cursor(&self) -> Cursor;
+
+    /// Why the stream ends with the gateway.
+    fn shutting_down(&self) -> Failure {
+        shutting_down()
+    }
+
+    /// Says in a failure what is watched.
     fn about(&self, failure: Failure) -> Failure {
         failure
     }
@@ -66,7 +75,7 @@ impl Services {
                 match watch.next().await {
                     Ok(Some(message)) => Some((Ok(message), Some(watch))),
                     Ok(None) => None,
-                    Err(failure) => Some((Err(status(&watch.watched.about(failure))), None)),
+                    Err(failure) => Some((Err(status(&watch.explain(failure))), None)),
                 }
             },
         ))
@@ -85,14 +94,26 @@ impl<W: Watched> Watch<W> {
         };
         tokio::select! {
             biased;
-            () = self.drain.stopped() => {
-                let message = "the gateway shuts down; ask again, another replica may answer";
-                Err(Failure::new(Reason::ShuttingDown, message).retry_after(RETRY_AFTER))
-            }
+            () = self.drain.stopped() => Err(self.watched.shutting_down()),
             () = out_of_time => {
                 Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed"))
             }
             message = self.watched.next() => message,
         }
     }
+
+    /// What is watched, and how to go on.
+    fn explain(&self, failure: Failure) -> Failure {
+        let failure = self.watched.about(failure);
+        match failure.metadata().contains_key("cursor") {
+            true => failure,
+            false => failure.with("cursor", self.watched.cursor()),
+        }
+    }
+}
+
+/// Why whoever waits or watches is sent away.
+pub(super) fn shutting_down() -> Failure {
+    let message = "the gateway shuts down; ask again, another replica may answer";
+    Failure::new(Reason::ShuttingDown, message).retry_after(RETRY_AFTER)
 }

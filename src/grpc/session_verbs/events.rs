@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::super::Services;
 use super::super::convert::{HeaderChoice, optional_duration, to_event, unknown_value};
 use super::super::page::{Wanted, page_of_bytes};
+use super::super::watch::shutting_down;
 use super::hearing::{Heard, Hearing, is_last, record};
 use super::session_id;
-use crate::domain::{Deadline, Failure, Reason, SessionId};
+use crate::domain::{Deadline, Failure, SessionId};
 use crate::events::{Cursor, Entry, Record, SessionHistory, Start};
 use crate::pb;
 
@@ -99,7 +100,9 @@ impl Services {
         let cursor = loop {
             let heard = tokio::select! {
                 biased;
-                () = self.drain.stopped() => return Err(shutting_down(&id, hearing.cursor())),
+                () = self.drain.stopped() => {
+                    return Err(shutting_down().session(&id).with("cursor", hearing.cursor()));
+                }
                 heard = deadline.bound(hearing.next()) => heard,
             };
             let Some(heard) = heard else {
@@ -168,14 +171,6 @@ impl Services {
         let session = self.control.tracker.session(id);
         session.is_none_or(|session| session.is_over())
     }
-}
-
-fn shutting_down(session: &SessionId, cursor: Cursor) -> Failure {
-    let message = "the gateway shuts down; ask again, another gateway or this one";
-    Failure::new(Reason::ShuttingDown, message)
-        .session(session)
-        .with("cursor", cursor)
-        .retry_after(Duration::from_secs(1))
 }
 
 /// Which of the names the event has: a custom one its subclass before `CUSTOM`.

@@ -81,10 +81,12 @@ impl Watched for Feed {
         Ok(None)
     }
 
+    fn cursor(&self) -> Cursor {
+        self.hearing.cursor()
+    }
+
     fn about(&self, failure: Failure) -> Failure {
-        failure
-            .session(&self.session)
-            .with("cursor", self.hearing.cursor())
+        failure.session(&self.session)
     }
 }
 
