@@ -36,9 +36,9 @@ pub use jobs::{JobRequest, api_command};
 pub use media::MuteDirection;
 pub use nodes::node_spec;
 pub use once::{Once, OnceConfig};
-pub use originate::{Originate, OriginateWait, Originated};
+pub use originate::{CallIds, Originate, OriginateWait, Originated};
 pub use playback::{Legs, Playback, Seek};
-pub use progress::{Placing, Progress};
+pub use progress::{Outcome, Placing, Progress};
 pub use recording::Recording;
 pub use transfer::Extension;
 

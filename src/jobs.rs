@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::domain::{Failure, JobId, NodeId, SessionId};
+use crate::domain::{Failure, Identity, JobId, NodeId, SessionId};
 use crate::esl::Outcome;
 use crate::tracker::Labels;
 
@@ -69,6 +69,8 @@ pub struct JobSpec {
     /// Of a job that other gateways may run under the same id: what stands in this one's command
     /// alone.
     pub mark: Option<String>,
+    /// The request that asked for it, so that a repeat is known as long as the job is.
+    pub request: Identity,
 }
 
 /// A job at one moment.

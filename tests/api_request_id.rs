@@ -5,7 +5,11 @@ mod replicas;
 
 use std::time::Duration;
 
+use switchgate::control::JobRequest;
+use switchgate::domain::{Identity, Reason};
+use switchgate::fleet::Selector;
 use switchgate::pb::{self, HangupCause};
+use switchgate::tracker::Labels;
 use tonic::Code;
 
 use crate::client::*;
@@ -63,6 +67,37 @@ async fn a_repeated_originate_returns_the_first_session_and_places_one_leg() {
         gateway
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_job_is_known_again_by_its_request_as_long_as_it_is_kept() {
+    // As when the outcomes of others have pushed this one out: below what remembers them.
+    let gateway = Gateway::over_sim().await;
+    let identity = |hash: u64| Identity {
+        id: "x".to_owned(),
+        rpc: "StartJob",
+        kind: "Job",
+        fields: [("command", hash)].into(),
+    };
+    let request = |hash: u64| JobRequest {
+        identity: identity(hash),
+        command: "status".to_owned(),
+        arguments: String::new(),
+        selector: Selector::default(),
+        session: None,
+        timeout: None,
+        labels: Labels::default(),
+    };
+    let first = gateway.control.launch_job(request(1)).unwrap();
+    within(gateway.control.jobs.ended(&first)).await.unwrap();
+    assert_eq!(gateway.control.launch_job(request(1)).unwrap(), first);
+    let failure = gateway.control.launch_job(request(2)).unwrap_err();
+    assert_eq!(failure.reason(), Reason::RequestIdReused);
+    let told = |key| failure.metadata().get(key).map(String::as_str);
+    assert_eq!(told("differs"), Some("command"));
+    assert_eq!(told("used_by"), Some("StartJob"));
+    assert_eq!(told("job_id"), Some(first.as_str()));
+    gateway.stop().await;
 }
 
 #[tokio::test]

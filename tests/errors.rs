@@ -296,6 +296,7 @@ async fn about_jobs() -> Vec<Status> {
             labels: Default::default(),
             timeout: Duration::from_secs(60),
             mark: None,
+            request: Default::default(),
         };
         gateway.control.jobs.register(spec).unwrap();
     }

@@ -4,11 +4,10 @@ use switchgate::pb::originate_stream_response::Progress;
 use switchgate::pb::{self, HangupCause};
 use tonic::{Code, Status, Streaming};
 
-use crate::client::hang_up;
+use crate::client::*;
 use crate::gateway::{Gateway, code_and_reason, metadata, on_each, within};
 
 const ECHO: &str = "sofia/internal/echo@127.0.0.1";
-const BUSY: &str = "sofia/internal/busy@127.0.0.1";
 const RING: &str = "sofia/internal/ring@127.0.0.1";
 
 fn call(endpoints: &[&str], strategy: pb::OriginateStrategy) -> pb::OriginateRequest {
@@ -139,7 +138,9 @@ async fn the_leg_that_answers_first_wins_a_forked_call() {
             words.contains(&"started 0".to_owned()) && words.contains(&"started 1".to_owned()),
             "{words:?}"
         );
-        assert_eq!(words[words.len() - 2..], ["answered 1", "ended 1"]);
+        // The other one is hung up meanwhile.
+        assert!(words.contains(&"answered 1".to_owned()), "{words:?}");
+        assert_eq!(words.last().unwrap(), "ended 1");
         let Some(Progress::Ended(leg)) = told.into_iter().last() else {
             panic!("ends")
         };
@@ -182,6 +183,172 @@ async fn a_client_that_leaves_while_it_rings_ends_the_call() {
         gateway
     })
     .await;
+}
+
+/// What is told until this word.
+async fn until_word(
+    stream: &mut Streaming<pb::OriginateStreamResponse>,
+    word: &str,
+) -> Vec<Progress> {
+    let mut told = Vec::new();
+    while words(&told).last().map(String::as_str) != Some(word) {
+        let message = within(stream.message()).await.unwrap();
+        told.push(message.unwrap().progress.unwrap());
+    }
+    told
+}
+
+fn with_id(endpoint: &str, request_id: &str) -> pb::OriginateRequest {
+    pb::OriginateRequest {
+        request_id: request_id.to_owned(),
+        labels: map(&[("tag", request_id)]),
+        ..call(&[endpoint], pb::OriginateStrategy::Failover)
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_follows_the_call_of_the_first() {
+    on_each(async |gateway| {
+        let id = tag();
+        let mut first = place(&gateway, with_id(RING, &id)).await;
+        let told = until_word(&mut first, "progressed 0").await;
+        let mut again = place(&gateway, with_id(RING, &id)).await;
+        let repeated = until_word(&mut again, "progressed 0").await;
+        assert_eq!(words(&repeated), ["accepted", "started 0", "progressed 0"]);
+        assert_eq!(told[0], repeated[0]);
+        let Some(Progress::Progressed(leg)) = repeated.into_iter().last() else {
+            panic!("rings")
+        };
+        let session = leg.session.unwrap();
+        assert_eq!(session.labels["tag"], id);
+        // The first one may leave while the other one waits.
+        drop(first);
+        let status = within(
+            gateway
+                .sessions()
+                .originate_stream(pb::OriginateStreamRequest {
+                    originate: Some(with_id(ECHO, &id)),
+                }),
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(metadata(&status, "used_by"), "OriginateStream");
+        assert_eq!(metadata(&status, "differs"), "endpoints");
+        let now = get(&gateway, &session.session_id).await.unwrap();
+        assert!(now.hangup.is_none(), "{now:?}");
+        drop(again);
+        until_ended(&gateway, &session.session_id).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_and_an_originate_stand_for_each_other() {
+    on_each(async |gateway| {
+        for wait_for in [pb::OriginateWait::Unspecified, pb::OriginateWait::Started] {
+            let request = pb::OriginateRequest {
+                wait_for: wait_for.into(),
+                ..with_id(ECHO, &tag())
+            };
+            let placed = crate::client::place(&gateway, request.clone()).await;
+            let placed = placed.unwrap();
+            let (told, status) = all(place(&gateway, request).await).await;
+            assert!(status.is_none(), "{status:?}");
+            let words = words(&told);
+            assert_eq!(words[..2], ["accepted", "started 0"]);
+            assert_eq!(words.last().unwrap(), "ended 0");
+            let Some(Progress::Ended(leg)) = told.into_iter().last() else {
+                panic!("ends")
+            };
+            let session_id = leg.session.unwrap().session_id;
+            assert_eq!(session_id, placed.session.unwrap().session_id);
+            hang_up(&gateway, &session_id).await;
+        }
+        let request = with_id(ECHO, &tag());
+        let (told, _) = all(place(&gateway, request.clone()).await).await;
+        let Some(Progress::Ended(leg)) = told.into_iter().last() else {
+            panic!("ends")
+        };
+        let again = crate::client::place(&gateway, request).await.unwrap();
+        let session = again.session.unwrap();
+        assert_eq!(session.session_id, leg.session.unwrap().session_id);
+        hang_up(&gateway, &session.session_id).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_call_is_told_again_and_placed_once() {
+    on_each(async |gateway| {
+        let request = with_id(BUSY, &tag());
+        let first = all(place(&gateway, request.clone()).await).await;
+        let again = all(place(&gateway, request).await).await;
+        assert_eq!(words(&again.0), ["accepted", "started 0", "leg ended 0"]);
+        assert_eq!(again.0[0], first.0[0]);
+        let (first, again) = (first.1.unwrap(), again.1.unwrap());
+        assert_eq!(first.message(), again.message());
+        assert_eq!(metadata(&again, "hangup_cause"), "USER_BUSY");
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_winner_is_the_one_that_freeswitch_keeps() {
+    on_each(async |gateway| {
+        for _ in 0..5 {
+            let forked = call(&[ECHO, ECHO, ECHO], pb::OriginateStrategy::Forked);
+            let (told, status) = all(place(&gateway, forked).await).await;
+            assert!(status.is_none());
+            let Some(Progress::Accepted(accepted)) = told.first() else {
+                panic!("is accepted first")
+            };
+            let job_id = accepted.job_id.parse().unwrap();
+            let job = within(gateway.control.jobs.ended(&job_id)).await.unwrap();
+            let Some(Ok(output)) = &job.outcome else {
+                panic!("succeeds")
+            };
+            let output = String::from_utf8_lossy(&output.raw).into_owned();
+            let Some(Progress::Ended(leg)) = told.into_iter().last() else {
+                panic!("ends")
+            };
+            let session_id = leg.session.unwrap().session_id;
+            assert!(output.contains(&session_id), "{session_id} in {output}");
+            hang_up(&gateway, &session_id).await;
+        }
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_gateway_and_tells_what_goes_on() {
+    for detach in [false, true] {
+        let mut gateway = Gateway::over_sim().await;
+        let request = pb::OriginateRequest {
+            detach,
+            ..call(&[RING], pb::OriginateStrategy::Failover)
+        };
+        let mut stream = place(&gateway, request).await;
+        let told = until_word(&mut stream, "progressed 0").await;
+        let Some(Progress::Accepted(accepted)) = told.first() else {
+            panic!("is accepted first")
+        };
+        gateway.begin_stop();
+        let status = within(stream.message()).await.unwrap_err();
+        assert_eq!(
+            code_and_reason(&status),
+            (Code::Unavailable, "SHUTTING_DOWN".to_owned())
+        );
+        assert_eq!(has_retry(&status), !detach);
+        assert_eq!(metadata(&status, "job_id"), accepted.job_id);
+        assert_eq!(metadata(&status, "session_id"), accepted.session_ids[0]);
+        assert!(!metadata(&status, "cursor").is_empty());
+        drop(stream);
+        gateway.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -147,6 +147,7 @@ fn spec(name: usize, gateway: &Gateway) -> JobSpec {
         labels: Default::default(),
         timeout: Duration::from_secs(1),
         mark: None,
+        request: Default::default(),
     }
 }
 
@@ -175,6 +176,7 @@ async fn one_that_does_not_read_is_sent_away_and_delays_nobody() {
         (Code::ResourceExhausted, "SLOW_CONSUMER".to_owned())
     );
     assert!(metadata(&status, "missed").parse::<u64>().unwrap() > 0);
+    assert!(!metadata(&status, "cursor").is_empty());
     gateway.stop().await;
 }
 

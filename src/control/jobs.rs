@@ -54,12 +54,16 @@ impl JobRequest {
 // === impl Control ===
 
 impl Control {
-    /// Starts a job and gives back its id at once.
+    /// Starts a job and gives back its id at once: that of the first one for a repeat.
     ///
     /// # Errors
     /// When it is malformed or cannot be placed; nothing was sent then.
     pub fn launch_job(&self, request: JobRequest) -> Result<JobId, Failure> {
         let command = api_command(&request.command, &request.arguments)?;
+        let id = request.job_id();
+        if self.jobs.repeated(&id, &request.identity)?.is_some() {
+            return Ok(id);
+        }
         let legs = match request.command.as_str() {
             "originate" => legs_of(&request.arguments),
             _ => Vec::new(),
@@ -91,7 +95,7 @@ impl Control {
             },
         };
         let spec = JobSpec {
-            id: request.job_id(),
+            id,
             command: request.command,
             arguments: request.arguments,
             node: node.id().clone(),
@@ -99,23 +103,25 @@ impl Control {
             labels: request.labels,
             timeout: request.timeout.unwrap_or(self.job_timeout),
             mark: None,
+            request: request.identity,
         };
-        self.launch(&node, spec, &command, legs)
+        self.launch(&node, spec, &command, legs, Labels::default())
     }
 
     /// Registers a job and starts the task that runs it. `legs` are those that a cancellation
-    /// hangs up.
+    /// hangs up, and `labels` theirs.
     pub(super) fn launch(
         &self,
         node: &std::sync::Arc<Node>,
         spec: JobSpec,
         command: &ApiCommand,
         legs: Vec<SessionId>,
+        labels: Labels,
     ) -> Result<JobId, Failure> {
         let text = command
             .bgapi(&spec.id)
             .map_err(|error| Failure::invalid("job_id", error.to_string()))?;
-        self.start(node, spec, Some(Command::rendered(text)), legs)
+        self.start(node, spec, Some(Command::rendered(text)), legs, labels)
     }
 
     /// Registers the job of a call that another gateway has placed, and starts the task that
@@ -125,8 +131,9 @@ impl Control {
         node: &std::sync::Arc<Node>,
         spec: JobSpec,
         legs: Vec<SessionId>,
+        labels: Labels,
     ) -> Result<JobId, Failure> {
-        self.start(node, spec, None, legs)
+        self.start(node, spec, None, legs, labels)
     }
 
     fn start(
@@ -135,11 +142,16 @@ impl Control {
         spec: JobSpec,
         command: Option<Command>,
         legs: Vec<SessionId>,
+        labels: Labels,
     ) -> Result<JobId, Failure> {
         let id = spec.id.clone();
         let deadline = Deadline::after(spec.timeout);
         let session = spec.session.clone();
         let cancel = self.jobs.register(spec)?;
+        // Not before: what others expect of the same ids is theirs.
+        for leg in &legs {
+            self.tracker.expect(leg, std::sync::Arc::clone(&labels));
+        }
         let run = Run {
             control: self.clone(),
             node: std::sync::Arc::clone(node),

@@ -18,8 +18,8 @@ use crate::tracker::{Watch, WatchLost};
 
 mod request;
 
-pub use request::{Originate, OriginateWait};
-use request::{check, command, is_race, job_id, leg_ids, ring_time};
+pub use request::{CallIds, Originate, OriginateWait};
+use request::{check, command, is_race, ring_time};
 
 /// What the job is given beyond all ringing: FreeSWITCH counts whole seconds for each leg, and its
 /// own end tells more than the job's time-out.
@@ -39,11 +39,14 @@ pub struct Originated {
 }
 
 /// A call that was checked and placed, but not started.
-pub(super) struct Plan {
-    pub(super) node: Arc<Node>,
-    /// One for each endpoint.
-    pub(super) legs: Vec<SessionId>,
-    job: JobId,
+struct Plan {
+    node: Arc<Node>,
+    /// Absent for a repeat: its job is there already.
+    start: Option<Start>,
+}
+
+/// How the job of a call is started.
+struct Start {
     ring: Duration,
     api: ApiCommand,
     mark: Option<String>,
@@ -52,16 +55,17 @@ pub(super) struct Plan {
 }
 
 /// Cancels the job when its caller leaves.
-pub(super) struct CancelOnDrop {
+struct CancelOnDrop {
     control: Control,
     job: JobId,
-    pub(super) armed: bool,
+    armed: bool,
 }
 
 // === impl Control ===
 
 impl Control {
-    /// `bgapi originate`; proof: the job's result, and what `wait` says in the leg's events.
+    /// `bgapi originate`; proof: the job's result, and what `wait` says in the leg's events. A
+    /// repeat follows the job of the first call, and leaves it to itself.
     ///
     /// # Errors
     /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED with
@@ -73,24 +77,25 @@ impl Control {
         left: &CancellationToken,
     ) -> Result<Originated, Failure> {
         let plan = self.plan(request, deadline).await?;
-        let (node, legs) = (Arc::clone(&plan.node), plan.legs.clone());
+        let (node, CallIds { job, legs }) = (Arc::clone(&plan.node), &request.ids);
+        let is_first = plan.start.is_some();
         let mut watches: Vec<_> = legs
             .iter()
             .map(|leg| self.watch_leg(&node, leg, request.wait))
             .collect();
-        let job = self.carry_out(plan, request)?;
-        let mut guard = CancelOnDrop::new(self, &job, !request.detach);
+        self.carry_out(plan, request)?;
+        let mut guard = CancelOnDrop::new(self, job, is_first && !request.detach);
 
         let seen = select_all(watches.iter_mut().map(|watch| Box::pin(watch.seen())));
         let result = tokio::select! {
             biased;
-            (seen, _, _) = seen => seen.map_err(|lost| self.unseen(&job, &lost)),
-            result = self.without_events(&job) => result,
-            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(&job, request.detach)),
+            (seen, _, _) = seen => seen.map_err(|lost| self.unseen(job, &lost)),
+            result = self.without_events(job) => result,
+            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(job, request.detach || !is_first)),
             () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
         };
         let result = match result {
-            Ok(seen) if is_race(request) => Ok(self.winner(&job, seen).await),
+            Ok(seen) if is_race(request) => Ok(self.winner(job, seen).await),
             result => result,
         };
         // Without a caller, or past its deadline, the guard ends the call; with any other answer
@@ -103,21 +108,21 @@ impl Control {
                 job: job.clone(),
             }),
             Err(failure) => {
-                let failure = self.explain(failure, &legs);
-                Err(about(failure.job(&job).node(node.id()), legs.first()))
+                let failure = self.explain(failure, legs);
+                Err(about(failure.job(job).node(node.id()), legs.first()))
             }
         }
     }
 
     /// Checks a call and chooses its node and ids. Nothing is sent yet.
-    pub(super) async fn plan(
-        &self,
-        request: &Originate,
-        deadline: Deadline,
-    ) -> Result<Plan, Failure> {
+    async fn plan(&self, request: &Originate, deadline: Deadline) -> Result<Plan, Failure> {
         check(request)?;
-        let (legs, job) = (leg_ids(request), job_id(request));
-        let placed = self.placed_elsewhere(&job, &legs);
+        let CallIds { job, legs } = &request.ids;
+        if let Some(job) = self.jobs.repeated(job, &request.identity)? {
+            let node = self.fleet.node(&job.spec.node)?;
+            return Ok(Plan { node, start: None });
+        }
+        let placed = self.placed_elsewhere(job, legs);
         let node = match &placed {
             Some(node) => Arc::clone(node),
             None => {
@@ -131,26 +136,24 @@ impl Control {
         if let Target::Application { name, .. } = &request.target {
             self.check_application(&node, name, "application.name", deadline)
                 .await
-                .inspect_err(|_| node.gives_up(&legs))?;
+                .inspect_err(|_| node.gives_up(legs))?;
         }
         let ring = ring_time(request, deadline);
         let is_shared = !request.identity.id.is_empty();
         let mark = is_shared.then(|| chance::uuid().to_string());
-        let api = command(request, &legs, ring, mark.as_deref())
+        let api = command(request, legs, ring, mark.as_deref())
             .to_api()
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))
-            .inspect_err(|_| node.gives_up(&legs))?;
-        for leg in &legs {
-            self.tracker.expect(leg, Arc::clone(&request.labels));
-        }
-        Ok(Plan {
-            node,
-            legs,
-            job,
+            .inspect_err(|_| node.gives_up(legs))?;
+        let start = Start {
             ring,
             api,
             mark,
             is_elsewhere: placed.is_some(),
+        };
+        Ok(Plan {
+            node,
+            start: Some(start),
         })
     }
 
@@ -166,16 +169,19 @@ impl Control {
     }
 
     /// Starts the job of a planned call. Whoever wants to see its legs watches them before.
-    pub(super) fn carry_out(&self, plan: Plan, request: &Originate) -> Result<JobId, Failure> {
-        let Plan {
-            node,
-            legs,
-            job,
+    fn carry_out(&self, plan: Plan, request: &Originate) -> Result<(), Failure> {
+        let Plan { node, start } = plan;
+        let Some(start) = start else {
+            return Ok(());
+        };
+        let Start {
             ring,
             api,
             mark,
             is_elsewhere,
-        } = plan;
+        } = start;
+        let CallIds { job, legs } = request.ids.clone();
+        let labels = Arc::clone(&request.labels);
         let spec = JobSpec {
             id: job,
             command: "originate".to_owned(),
@@ -186,13 +192,15 @@ impl Control {
             // Failover tries one leg after the other, each for as long as it may ring.
             timeout: ring * u32::try_from(legs.len()).unwrap_or(1) + JOB_MARGIN,
             mark,
+            request: request.identity.clone(),
         };
-        node.check_hears()
-            .and_then(|()| match is_elsewhere {
-                true => self.follow(&node, spec, legs.clone()),
-                false => self.launch(&node, spec, &api, legs.clone()),
-            })
-            .inspect_err(|_| legs.iter().for_each(|leg| self.tracker.unexpect(leg)))
+        let started = node.check_hears().and_then(|()| match is_elsewhere {
+            true => self.follow(&node, spec, legs, labels),
+            false => self.launch(&node, spec, &api, legs, labels),
+        });
+        started
+            .map(drop)
+            .inspect_err(|_| node.gives_up(&request.ids.legs))
     }
 
     fn watch_leg(&self, node: &Node, leg: &SessionId, wait: OriginateWait) -> Watch<Seen> {
@@ -209,14 +217,6 @@ impl Control {
             };
             is_seen.then(|| witness(session))
         })
-    }
-
-    /// Why the call did not come about, or that its events were lost.
-    pub(super) async fn job_failure(&self, job: &JobId) -> Failure {
-        match self.without_events(job).await {
-            Err(failure) => failure,
-            Ok(_) => events_lost(),
-        }
     }
 
     /// Why the call did not come about. Of one that did, the leg's own events tell, which come at
@@ -251,7 +251,7 @@ impl Control {
     /// DESTINATION_OUT_OF_ORDER means that its limits allow no more sessions
     /// (`switch_core_session_request_uuid` in `switch_core_session.c`); with one, that its id is
     /// taken.
-    pub(super) fn explain(&self, failure: Failure, legs: &[SessionId]) -> Failure {
+    fn explain(&self, failure: Failure, legs: &[SessionId]) -> Failure {
         let cause = failure.metadata().get("hangup_cause").map(String::as_str);
         let seen = || legs.iter().filter_map(|leg| self.tracker.session(leg));
         if cause == Some(HangupCause::DestinationOutOfOrder.name()) && seen().next().is_none() {
@@ -268,7 +268,7 @@ impl Control {
     }
 
     /// The job was registered, so its command is on its way if it has not been written yet.
-    pub(super) fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
+    fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
         let goes_on = detach || self.jobs.get(job).is_ok_and(|job| job.is_elsewhere);
         let message = match goes_on {
             true => "the deadline passed; the call goes on",
@@ -277,7 +277,7 @@ impl Control {
         Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
     }
 
-    pub(super) fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
+    fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {
         let message = format!("the call cannot be seen: {lost}; look at job {job} later");
         Failure::new(Reason::OutcomeUnknown, message)
     }
@@ -286,7 +286,7 @@ impl Control {
 // === impl CancelOnDrop ===
 
 impl CancelOnDrop {
-    pub(super) fn new(control: &Control, job: &JobId, armed: bool) -> Self {
+    fn new(control: &Control, job: &JobId, armed: bool) -> Self {
         Self {
             control: control.clone(),
             job: job.clone(),

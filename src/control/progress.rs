@@ -1,18 +1,21 @@
-//! Placing a call and telling how it goes.
+//! Telling how a call goes that is being placed.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::originate::CancelOnDrop;
-use super::{Control, Originate};
-use crate::domain::{Deadline, Failure, JobId, Reason, SessionId};
-use crate::fleet::Node;
-use crate::tracker::{Session, Watch, WatchLost};
+use super::{Control, Originate, OriginateWait, Originated};
+use crate::domain::{Deadline, Failure, JobId, NodeId, SessionId};
+use crate::esl::quote::MAX_LEGS;
+use crate::tracker::{Session, Watch};
 
-/// Tellings that may wait for a client. Each leg has four at most, so none is ever lost with fewer
-/// legs than 32; with more, the last of a leg is what counts and is read from the session.
-const QUEUE: usize = 128;
+/// Tellings that may wait for a client: all that there are, since each leg has four at most.
+const QUEUE: usize = 4 * MAX_LEGS;
+
+/// What comes of a call, as [`Control::originate`] says it.
+pub type Outcome = Pin<Box<dyn Future<Output = Result<Originated, Failure>> + Send>>;
 
 /// One thing that is told of a call that is being placed.
 #[derive(Debug, Clone)]
@@ -27,81 +30,87 @@ pub enum Progress {
     Answered(u32, Arc<Session>),
     /// A leg has ended.
     LegEnded(u32, Arc<Session>),
-    /// The end: a leg was answered.
+    /// The end: a leg was answered, and is the one that FreeSWITCH keeps.
     Ended(u32, Arc<Session>),
 }
 
-/// A call that is being placed. Dropped while it rings, it ends the call unless it was detached.
+/// A call that is being placed: what its legs show on the way, and its outcome, which counts. With
+/// it the outcome is dropped, and so nobody waits for the call any more.
 pub struct Placing {
     control: Control,
-    node: Arc<Node>,
-    job: JobId,
-    legs: Vec<SessionId>,
-    detach: bool,
+    request: Originate,
     deadline: Deadline,
+    outcome: Outcome,
+    /// What came of it, once it is there.
+    result: Option<Result<Originated, Failure>>,
     told: mpsc::Receiver<Progress>,
-    watches: Vec<Watch<()>>,
-    guard: CancelOnDrop,
+    /// They tell.
+    _watches: Vec<Watch<()>>,
     stage: Stage,
-    failure: Option<Failure>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Stage {
     New,
     Placing,
-    Winner(u32, Arc<Session>),
     Over,
 }
 
 // === impl Control ===
 
 impl Control {
-    /// As [`Control::originate`], telling of everything on the way.
+    /// Follows a call that is being placed, or was before under the same `request_id`; content when
+    /// its job is registered.
     ///
     /// # Errors
-    /// When the call is malformed or cannot be placed; nothing was sent then.
-    pub async fn originate_stream(
+    /// When the call cannot be placed; nothing was sent then. REQUEST_ID_REUSED when the id was used
+    /// for another request.
+    pub async fn follow_call(
         &self,
-        request: &Originate,
+        request: Originate,
+        mut outcome: Outcome,
         deadline: Deadline,
     ) -> Result<Placing, Failure> {
-        let plan = self.plan(request, deadline).await?;
-        let (node, legs) = (Arc::clone(&plan.node), plan.legs.clone());
+        let ids = &request.ids;
+        self.jobs.repeated(&ids.job, &request.identity)?;
+        let (node, result) = tokio::select! {
+            biased;
+            job = self.jobs.registered(&ids.job) => (job.spec.node.clone(), None),
+            // The job may be forgotten by now.
+            result = &mut outcome => {
+                let originated = result?;
+                (originated.seen.session.node.clone(), Some(Ok(originated)))
+            }
+        };
         let (tell, told) = mpsc::channel(QUEUE);
-        let watches = legs
-            .iter()
-            .zip(0..)
+        let watches = ids.legs.iter().zip(0..);
+        let watches = watches
             .map(|(leg, at)| self.watch_progress(&node, leg, at, tell.clone()))
             .collect();
-        let job = self.carry_out(plan, request)?;
         Ok(Placing {
             control: self.clone(),
-            guard: CancelOnDrop::new(self, &job, !request.detach),
-            node,
-            job,
-            legs,
-            detach: request.detach,
+            request,
             deadline,
+            outcome,
+            result,
             told,
-            watches,
+            _watches: watches,
             stage: Stage::New,
-            failure: None,
         })
     }
 
     /// Tells of each step of a leg once; content with its end.
     fn watch_progress(
         &self,
-        node: &Node,
+        node: &NodeId,
         leg: &SessionId,
         at: u32,
         tell: mpsc::Sender<Progress>,
     ) -> Watch<()> {
         let (mut started, mut progressed, mut answered) = (false, false, false);
-        self.tracker.watch(node.id(), leg, move |sight| {
+        self.tracker.watch(node, leg, move |sight| {
             let session = sight.session;
-            // A full queue means that the client reads too slowly to be told each step.
+            // There is room for every step of every leg.
             let say = |progress: Progress| drop(tell.try_send(progress));
             if !started {
                 started = true;
@@ -131,98 +140,105 @@ impl Control {
 // === impl Placing ===
 
 impl Placing {
-    /// The next thing to tell; `None` when all was told.
+    /// The next thing to tell; `None` when all was told. Cancel-safe.
     ///
     /// # Errors
     /// How the call failed, after which nothing is told any more.
     pub async fn next(&mut self) -> Result<Option<Progress>, Failure> {
-        match self.stage.clone() {
-            Stage::New => self.accepted().await.map(Some),
-            Stage::Placing => self.placing().await.map(Some),
-            Stage::Winner(at, session) => {
-                self.stage = Stage::Over;
-                Ok(Some(Progress::Ended(at, session)))
+        match self.stage {
+            Stage::New => {
+                self.taken().await?;
+                self.stage = Stage::Placing;
+                let ids = self.request.ids.clone();
+                Ok(Some(Progress::Accepted(ids.job, ids.legs)))
             }
+            Stage::Placing => self.placing().await.map(Some),
             Stage::Over => Ok(None),
         }
     }
 
-    async fn accepted(&mut self) -> Result<Progress, Failure> {
-        match self.control.job_taken(&self.job, self.deadline).await {
-            Ok(_) => {
-                self.stage = Stage::Placing;
-                Ok(Progress::Accepted(self.job.clone(), self.legs.clone()))
+    /// The job that places the call.
+    pub fn job(&self) -> &JobId {
+        &self.request.ids.job
+    }
+
+    /// The first leg.
+    pub fn first_leg(&self) -> Option<&SessionId> {
+        self.request.ids.legs.first()
+    }
+
+    /// Whether the call goes on without anybody who waits.
+    pub fn is_detached(&self) -> bool {
+        self.request.detach
+    }
+
+    /// Waits until FreeSWITCH has taken the job; why it did not, the outcome says.
+    async fn taken(&mut self) -> Result<(), Failure> {
+        if self.result.is_none() {
+            tokio::select! {
+                biased;
+                Ok(_) = self.control.job_taken(&self.request.ids.job, self.deadline) => {}
+                result = &mut self.outcome => self.result = Some(Ok(result?)),
             }
-            Err(failure) => Err(self.over(failure)),
         }
+        Ok(())
     }
 
     async fn placing(&mut self) -> Result<Progress, Failure> {
         loop {
-            if let Some(failure) = self.failure.take() {
-                // What the legs said before comes first.
-                return match self.told.try_recv() {
-                    Ok(progress) => {
-                        self.failure = Some(failure);
-                        Ok(progress)
-                    }
-                    Err(_) => Err(self.over(failure)),
-                };
-            }
-            let failure = tokio::select! {
-                biased;
-                progress = self.told.recv() => match progress {
-                    Some(Progress::Answered(at, session)) => {
-                        self.guard.armed = false;
-                        self.stage = Stage::Winner(at, Arc::clone(&session));
-                        return Ok(Progress::Answered(at, session));
-                    }
-                    Some(progress) => return Ok(progress),
-                    // Every watch has ended, which takes the link's loss or every leg's end.
-                    None => match lost(&mut self.watches).await {
-                        Some(lost) => self.control.unseen(&self.job, &lost),
-                        None => self.control.job_failure(&self.job).await,
-                    },
-                },
-                failure = self.control.job_failure(&self.job) => failure,
-                () = tokio::time::sleep_until(self.deadline.instant()) => self.control.out_of_time(&self.job, self.detach),
+            let Some(result) = &self.result else {
+                tokio::select! {
+                    biased;
+                    Some(progress) = self.told.recv() => return Ok(progress),
+                    result = &mut self.outcome => self.result = Some(result),
+                }
+                continue;
             };
-            self.failure = Some(failure);
+            // What the legs showed before comes first.
+            if let Ok(progress) = self.told.try_recv() {
+                return Ok(progress);
+            }
+            match result {
+                Ok(originated) if originated.seen.session.answered => {
+                    self.stage = Stage::Over;
+                    let session = Arc::clone(&originated.seen.session);
+                    return Ok(Progress::Ended(self.place_of(&session.id), session));
+                }
+                // Of an Originate that waited for less.
+                Ok(_) => self.wait_for_answer(),
+                Err(failure) => {
+                    self.stage = Stage::Over;
+                    return Err(failure.clone());
+                }
+            }
         }
     }
 
-    /// The last word. The guard ends the call when nobody waits for it any more, at the deadline
-    /// too.
-    fn over(&mut self, failure: Failure) -> Failure {
-        self.stage = Stage::Over;
-        self.guard.armed &= failure.reason() == Reason::DeadlineExceeded;
-        let failure = self
-            .control
-            .explain(failure, &self.legs)
-            .job(&self.job)
-            .node(self.node.id());
-        match self.legs.first() {
-            Some(leg) if !failure.metadata().contains_key("session_id") => failure.session(leg),
-            _ => failure,
-        }
+    fn wait_for_answer(&mut self) {
+        let (control, deadline) = (self.control.clone(), self.deadline);
+        let request = Originate {
+            wait: OriginateWait::Answered,
+            ..self.request.clone()
+        };
+        self.result = None;
+        self.outcome = Box::pin(async move {
+            let nobody_leaves = CancellationToken::new();
+            control.originate(&request, deadline, &nobody_leaves).await
+        });
+    }
+
+    /// Which endpoint the leg is of.
+    fn place_of(&self, leg: &SessionId) -> u32 {
+        let mut legs = self.request.ids.legs.iter().zip(0..);
+        legs.find(|(id, _)| *id == leg).map_or(0, |(_, at)| at)
     }
 }
 
 impl std::fmt::Debug for Placing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Placing")
-            .field("job", &self.job)
+            .field("job", self.job())
             .field("stage", &self.stage)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether one of the watches was lost with its link.
-async fn lost(watches: &mut [Watch<()>]) -> Option<WatchLost> {
-    for watch in watches {
-        if let Err(lost) = watch.seen().await {
-            return Some(lost);
-        }
-    }
-    None
 }

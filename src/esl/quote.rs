@@ -44,6 +44,7 @@ pub use api::{ApiCommand, uuid_kill};
 pub use application::{check_application_name, sendmsg_execute, sendmsg_hangup};
 pub use bridge::sendmsg_bridge;
 pub use endpoint::check_endpoint;
+pub(crate) use originate::MAX_LEGS;
 pub use originate::{Leg, LegStrategy, OriginateCommand, RefusedField, Target};
 pub use variable::{check_value, check_variable_name, runs_commands, uuid_setvar, uuid_unsetvar};
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,8 @@ use super::twins::{Heard, Twins};
 use super::{End, Job, JobSpec, JobState, SharedJob, judge};
 use crate::domain::{Failure, JobId, NodeId, Reason};
 use crate::shutdown::Drain;
+
+mod repeats;
 
 /// How often finished jobs past their retention are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,6 +39,8 @@ pub struct JobsConfig {
 pub struct Jobs {
     config: JobsConfig,
     table: Mutex<Table>,
+    /// A job was registered.
+    registered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +83,7 @@ impl Jobs {
         let jobs = Arc::new(Self {
             config,
             table: Mutex::default(),
+            registered: Notify::new(),
         });
         let sweeper = Arc::clone(&jobs);
         let stopped = drain.stopped();
@@ -124,6 +129,8 @@ impl Jobs {
         let node = entry.job.borrow().spec.node.clone();
         *table.unfinished.entry(node).or_default() += 1;
         table.jobs.insert(id, entry);
+        drop(table);
+        self.registered.notify_waiters();
         Ok(cancel)
     }
 
@@ -376,8 +383,7 @@ impl Table {
         let Some(entry) = self.jobs.get(id.as_str()) else {
             return true;
         };
-        let is_void = matches!(&entry.job.borrow().outcome,
-            Some(Err(failure)) if failure.retry_delay().is_some());
+        let is_void = repeats::is_void(&entry.job.borrow());
         if is_void {
             self.forget(id);
         }

@@ -14,6 +14,7 @@ fn spec(id: &str) -> JobSpec {
         labels: Labels::default(),
         timeout: Duration::from_secs(60),
         mark: None,
+        request: Default::default(),
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MethodDescriptor,
-    ReflectMessage as _, Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor,
+    MethodDescriptor, ReflectMessage as _, Value,
 };
 use switchgate::pb;
 use tonic::Status;
 
 use super::assert_reused;
 use crate::client::*;
-use crate::gateway::{Gateway, within};
+use crate::gateway::{Gateway, metadata, within};
 
 /// Which of two valid values a field is given.
 #[derive(Clone, Copy)]
@@ -116,10 +116,27 @@ fn methods() -> Vec<MethodDescriptor> {
     let methods: Vec<_> = pool
         .services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .filter(|method| method.input().get_field_by_name("request_id").is_some())
+        .filter(|method| request_of(method).get_field_by_name("request_id").is_some())
         .collect();
     assert!(methods.len() > 30, "{}", methods.len());
     methods
+}
+
+/// The message that has the id: the request, or the one that it wraps.
+fn request_of(method: &MethodDescriptor) -> MessageDescriptor {
+    match wrapper(method).map(|field| field.kind()) {
+        Some(Kind::Message(inner)) => inner,
+        _ => method.input(),
+    }
+}
+
+/// The field of a request that wraps the request of another RPC, and has nothing else.
+fn wrapper(method: &MethodDescriptor) -> Option<FieldDescriptor> {
+    let mut fields = method.input().fields().collect::<Vec<_>>();
+    let is_request =
+        |kind| matches!(kind, Kind::Message(inner) if inner.name().ends_with("Request"));
+    let only = fields.pop().filter(|_| fields.is_empty())?;
+    is_request(only.kind()).then_some(only)
 }
 
 async fn ask(
@@ -132,8 +149,22 @@ async fn ask(
     let codec = tonic_prost::ProstCodec::<DynamicMessage, ()>::default();
     let mut client = tonic::client::Grpc::new(gateway.channel.clone());
     client.ready().await.unwrap();
+    let message = match wrapper(method) {
+        Some(field) => {
+            let mut outer = DynamicMessage::new(method.input());
+            outer.set_field(&field, Value::Message(message));
+            outer
+        }
+        None => message,
+    };
     let request = with_deadline(message, Duration::from_secs(10));
-    within(client.unary(request, path, codec)).await.map(drop)
+    if !method.is_server_streaming() {
+        return within(client.unary(request, path, codec)).await.map(drop);
+    }
+    let streaming = within(client.server_streaming(request, path, codec)).await?;
+    let mut told = streaming.into_inner();
+    while within(told.message()).await?.is_some() {}
+    Ok(())
 }
 
 #[tokio::test]
@@ -141,7 +172,7 @@ async fn every_rpc_tells_which_fields_differ_and_which_rpc_had_the_id() {
     let gateway = Gateway::over_sim().await;
     for method in methods() {
         let (rpc, id) = (method.name(), tag());
-        let mut first = DynamicMessage::new(method.input());
+        let mut first = DynamicMessage::new(request_of(&method));
         Take::First.fill(&mut first);
         first.set_field_by_name("request_id", Value::String(id.clone()));
         // Whatever comes of it, it was well formed, and is remembered.
@@ -164,7 +195,10 @@ async fn every_rpc_tells_which_fields_differ_and_which_rpc_had_the_id() {
             assert_reused(&status, &id, rpc, field.name());
         }
         let status = place(&gateway, call_with(&id)).await;
-        if rpc != "Originate" {
+        // A stream tells of an Originate.
+        if rpc == "OriginateStream" {
+            assert_eq!(metadata(&status.unwrap_err(), "used_by"), rpc);
+        } else if rpc != "Originate" {
             assert_reused(&status.unwrap_err(), &id, rpc, "");
         }
     }

@@ -30,6 +30,15 @@ pub enum OriginateWait {
     Started,
 }
 
+/// The ids of a call before there is one.
+#[derive(Debug, Clone)]
+pub struct CallIds {
+    /// The job that places it.
+    pub job: JobId,
+    /// One for each endpoint.
+    pub legs: Vec<SessionId>,
+}
+
 /// A call to place.
 #[derive(Debug, Clone)]
 pub struct Originate {
@@ -55,8 +64,27 @@ pub struct Originate {
     pub labels: Labels,
     /// What job and legs take their ids from; fresh ones without protection.
     pub identity: Identity,
+    /// What they are.
+    pub ids: CallIds,
     /// How long the far end may ring.
     pub ring_timeout: Option<Duration>,
+}
+
+// === impl CallIds ===
+
+impl CallIds {
+    /// Those of a call with so many endpoints: the same for each repeat.
+    pub fn of(request: &Identity, endpoints: usize) -> Self {
+        let leg = |at: usize| {
+            let derived = request.derived(&format!("leg {at}"));
+            derived.map_or_else(SessionId::generate, SessionId::from)
+        };
+        let job = request.derived("job");
+        Self {
+            job: job.map_or_else(JobId::generate, JobId::from),
+            legs: (0..endpoints).map(leg).collect(),
+        }
+    }
 }
 
 /// Variables that have fields of their own, or are the gateway's.
@@ -151,19 +179,6 @@ pub(super) fn command(
         ignore_early_media: true,
         target: request.target.clone(),
     }
-}
-
-pub(super) fn leg_ids(request: &Originate) -> Vec<SessionId> {
-    let leg = |at: usize| {
-        let derived = request.identity.derived(&format!("leg {at}"));
-        derived.map_or_else(SessionId::generate, SessionId::from)
-    };
-    (0..request.endpoints.len()).map(leg).collect()
-}
-
-pub(super) fn job_id(request: &Originate) -> JobId {
-    let derived = request.identity.derived("job");
-    derived.map_or_else(JobId::generate, JobId::from)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
 use crate::domain::SessionId;
 
 /// Legs that one originate can have (`MAX_PEERS` in `switch_ivr_originate.c`).
-const MAX_LEGS: usize = 128;
+pub(crate) const MAX_LEGS: usize = 128;
 
 /// What one originate asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

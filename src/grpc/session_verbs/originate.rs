@@ -1,25 +1,21 @@
 //! A call that is being placed: until it is there, or as a stream of its progress.
 
-use std::pin::Pin;
-use std::time::Duration;
-
-use tokio_stream::Stream;
-use tonic::Status;
+use std::sync::Arc;
 
 use super::super::Services;
 use super::super::convert::{
     labels, optional_duration, optional_text, selector, to_session, unknown_value,
 };
-use super::super::status::status;
+use super::super::watch::{Watched, Watching, shutting_down};
 use super::identify;
-use crate::control::{Originate, OriginateWait, Placing, Progress};
+use crate::control::{CallIds, Originate, OriginateWait, Placing, Progress};
 use crate::domain::{Deadline, Failure, Identity, Reason};
 use crate::esl::quote::{LegStrategy, Target};
+use crate::events::Cursor;
 use crate::pb::{self, originate_request, originate_stream_response};
 use crate::tracker::Session;
 
-pub(in crate::grpc) type OriginateProgress =
-    Pin<Box<dyn Stream<Item = Result<pb::OriginateStreamResponse, Status>> + Send>>;
+pub(in crate::grpc) type OriginateProgress = Watching<pb::OriginateStreamResponse>;
 
 // === impl Services ===
 
@@ -50,38 +46,52 @@ impl Services {
         let inner = request
             .originate
             .ok_or_else(|| Failure::invalid("originate", "is missing; describe the call"))?;
-        let identity = identify(&inner, &inner.request_id);
-        let request = originate(inner, identity)?;
-        let placing = self.control.originate_stream(&request, deadline).await?;
-        let state = Some((self.clone(), placing));
-        Ok(Box::pin(futures_util::stream::unfold(
-            state,
-            |state| async move {
-                let (services, mut placing) = state?;
-                match services.progress(&mut placing).await {
-                    Ok(Some(response)) => Some((Ok(response), Some((services, placing)))),
-                    Ok(None) => None,
-                    Err(failure) => Some((Err(status(&failure)), None)),
-                }
-            },
-        )))
-    }
-
-    async fn progress(
-        &self,
-        placing: &mut Placing,
-    ) -> Result<Option<pb::OriginateStreamResponse>, Failure> {
-        use originate_stream_response::Progress as Told;
-        let cursor = self.cursor();
-        let progress = tokio::select! {
-            biased;
-            progress = placing.next() => progress?,
-            () = self.drain.stopped() => {
-                return Err(Failure::new(Reason::ShuttingDown, "the gateway shuts down; the call is hung up unless it was detached")
-                    .retry_after(Duration::from_secs(1)));
-            }
+        // The same as an Originate, of which it tells more.
+        let identity = Identity {
+            rpc: "OriginateStream",
+            ..identify(&inner, &inner.request_id)
         };
-        let Some(progress) = progress else {
+        let mut request = originate(inner, identity.clone())?;
+        request.wait = OriginateWait::Answered;
+        let (control, once, asked) = (
+            self.control.clone(),
+            Arc::clone(&self.once),
+            request.clone(),
+        );
+        let outcome = Box::pin(async move {
+            let action =
+                move |left| async move { control.originate(&asked, deadline, &left).await };
+            once.run_for(&identity, deadline, action).await
+        });
+        let cursor = self.control.journal.cursor();
+        let placing = self.control.follow_call(request, outcome, deadline).await?;
+        let feed = Feed {
+            services: self.clone(),
+            placing,
+            cursor,
+        };
+        // The outcome keeps the deadline.
+        Ok(self.stream(feed, None))
+    }
+}
+
+/// One call that is told of.
+struct Feed {
+    services: Services,
+    placing: Placing,
+    /// What the last message tells is not older.
+    cursor: Cursor,
+}
+
+// === impl Feed ===
+
+impl Watched for Feed {
+    type Message = pb::OriginateStreamResponse;
+
+    async fn next(&mut self) -> Result<Option<pb::OriginateStreamResponse>, Failure> {
+        use originate_stream_response::Progress as Told;
+        self.cursor = self.services.control.journal.cursor();
+        let Some(progress) = self.placing.next().await? else {
             return Ok(None);
         };
         let told = match progress {
@@ -97,8 +107,34 @@ impl Services {
         };
         Ok(Some(pb::OriginateStreamResponse {
             progress: Some(told),
-            cursor,
+            cursor: self.cursor.to_string(),
         }))
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// To ask again makes no sense of a call that goes on.
+    fn shutting_down(&self) -> Failure {
+        match self.placing.is_detached() {
+            true => Failure::new(
+                Reason::ShuttingDown,
+                "the gateway shuts down; the call goes on: look at its job and session",
+            ),
+            false => shutting_down(),
+        }
+    }
+
+    fn about(&self, failure: Failure) -> Failure {
+        let failure = match failure.metadata().contains_key("job_id") {
+            true => failure,
+            false => failure.job(self.placing.job()),
+        };
+        match self.placing.first_leg() {
+            Some(leg) if !failure.metadata().contains_key("session_id") => failure.session(leg),
+            _ => failure,
+        }
     }
 }
 
@@ -141,6 +177,8 @@ fn originate(request: pb::OriginateRequest, identity: Identity) -> Result<Origin
     let mut variables: Vec<_> = request.variables.into_iter().collect();
     variables.sort();
     Ok(Originate {
+        ids: CallIds::of(&identity, request.endpoints.len()),
+        identity,
         endpoints: request.endpoints,
         strategy,
         variables,
@@ -151,7 +189,6 @@ fn originate(request: pb::OriginateRequest, identity: Identity) -> Result<Origin
         wait,
         detach: request.detach,
         labels: labels(request.labels)?,
-        identity,
         ring_timeout: optional_duration(request.ring_timeout, "ring_timeout")?,
     })
 }

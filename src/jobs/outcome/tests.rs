@@ -99,6 +99,7 @@ fn spec(command: &str) -> JobSpec {
         labels: crate::tracker::Labels::default(),
         timeout: Duration::from_secs(1),
         mark: None,
+        request: Default::default(),
     }
 }
 

@@ -14,6 +14,7 @@ fn spec(id: &str) -> JobSpec {
         labels: Arc::default(),
         timeout: Duration::from_secs(1),
         mark: None,
+        request: Default::default(),
     }
 }
 

@@ -3,6 +3,10 @@
 use super::*;
 use crate::domain::identity;
 
+fn asked() -> Identity {
+    identity("x", "Originate", &[])
+}
+
 fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
     Originate {
         endpoints: vec!["user/1000".to_owned(); endpoints],
@@ -18,7 +22,8 @@ fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
         wait: OriginateWait::Answered,
         detach: false,
         labels: Labels::default(),
-        identity: identity("x", "Originate", &[]),
+        identity: asked(),
+        ids: CallIds::of(&asked(), endpoints),
         ring_timeout: None,
     }
 }
@@ -27,7 +32,7 @@ fn request(strategy: LegStrategy, endpoints: usize) -> Originate {
 fn failover_goes_on_when_a_leg_does_not_answer() {
     let goes_on = |strategy, endpoints| {
         let request = request(strategy, endpoints);
-        let command = command(&request, &leg_ids(&request), DEFAULT_RING, None);
+        let command = command(&request, &request.ids.legs, DEFAULT_RING, None);
         command.variables.iter().any(|(name, _)| name == FAILOVER.0)
     };
     assert!(goes_on(LegStrategy::Failover, 2));
@@ -37,9 +42,7 @@ fn failover_goes_on_when_a_leg_does_not_answer() {
 
 #[test]
 fn ids_come_from_the_request_id_and_differ_by_leg() {
-    let request = request(LegStrategy::Forked, 2);
-    let legs = leg_ids(&request);
-    assert_eq!(legs, leg_ids(&request));
-    assert_ne!(legs[0], legs[1]);
-    assert_eq!(job_id(&request), job_id(&request));
+    let (one, again) = (CallIds::of(&asked(), 2), CallIds::of(&asked(), 2));
+    assert_eq!((&one.job, &one.legs), (&again.job, &again.legs));
+    assert_ne!(one.legs[0], one.legs[1]);
 }
