@@ -184,7 +184,7 @@ async fn end_of_unanswered(
     reached(&gateway, "sim-0", NodeState::Ready).await;
     fake.on("bgapi", [Say::Held(Box::new(reply))]);
     let request = JobRequest {
-        id: None,
+        identity: Default::default(),
         command: "status".to_owned(),
         arguments: String::new(),
         selector: Selector::default(),
