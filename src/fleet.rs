@@ -1,6 +1,7 @@
 //! The nodes: links, their supervision, and what each FreeSWITCH says of itself.
 
 mod census;
+mod cores;
 mod figures;
 mod membership;
 mod node;
@@ -30,6 +31,7 @@ use crate::events::Journal;
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Labels, Tracker};
+use cores::Cores;
 
 /// How `show` starts its refusal where FreeSWITCH runs without a database (`show_function` in
 /// `mod_commands.c`).
@@ -92,6 +94,7 @@ pub struct Fleet {
     membership: watch::Sender<()>,
     /// Held while one is chosen, so that two callers do not both take the last place.
     placing: Mutex<()>,
+    cores: Arc<Cores>,
     sinks: Sinks,
     drain: Drain,
 }
@@ -148,11 +151,14 @@ impl fmt::Debug for LinkRecipe {
 impl Fleet {
     /// Starts to connect to all nodes, until `drain` stops.
     pub fn start(specs: Vec<NodeSpec>, sinks: &Sinks, drain: &Drain) -> Arc<Self> {
-        let start = |spec: NodeSpec| (spec.id.clone(), Member::start(spec, sinks, drain));
+        let cores = Arc::default();
+        let start = |spec: NodeSpec| (spec.id.clone(), Member::start(spec, sinks, &cores, drain));
+        let members = specs.into_iter().map(start).collect();
         Arc::new(Self {
-            members: RwLock::new(specs.into_iter().map(start).collect()),
+            members: RwLock::new(members),
             membership: watch::Sender::new(()),
             placing: Mutex::default(),
+            cores,
             sinks: sinks.clone(),
             drain: drain.clone(),
         })
@@ -289,10 +295,10 @@ impl Fleet {
 // === impl Member ===
 
 impl Member {
-    fn start(spec: NodeSpec, sinks: &Sinks, drain: &Drain) -> Self {
+    fn start(spec: NodeSpec, sinks: &Sinks, cores: &Arc<Cores>, drain: &Drain) -> Self {
         let drain = drain.part();
         Self {
-            node: supervisor::start(spec, sinks.clone(), &drain),
+            node: supervisor::start(spec, sinks.clone(), Arc::clone(cores), &drain),
             drain,
             is_leaving: false,
         }

@@ -315,6 +315,69 @@ async fn a_removal_by_force_ends_all_that_is_on_the_node_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn two_nodes_of_one_freeswitch_are_not_both_in_service() {
+    let gateway = Gateway::over_sim().await;
+    let extra = Extra::start(SimConfig::default()).await;
+    add(&gateway, extra.request("c")).await.unwrap();
+    ready(&gateway, "c").await;
+    let twin = pb::AddNodeRequest {
+        address: format!("localhost:{}", extra.address.port()),
+        ..extra.request("c2")
+    };
+    let mut watched = watch(&gateway).await;
+    add(&gateway, twin).await.unwrap();
+    let down = within(async {
+        loop {
+            let message = watched.message().await.unwrap().unwrap();
+            let mut nodes = message.nodes.into_iter();
+            let is_down = |node: &pb::Node| node.state() == pb::NodeState::Down;
+            if let Some(node) = nodes.find(is_down) {
+                return node;
+            }
+        }
+    })
+    .await;
+    assert_eq!(
+        (&*down.node_id, &*down.state_detail),
+        ("c2", "is the same FreeSWITCH as node c")
+    );
+
+    // Each event is told once, as the first node's.
+    let mut feed = Feed::from_now(&gateway).await;
+    let call = pb::OriginateRequest {
+        node_selector: on("c"),
+        ..to(ANSWERS)
+    };
+    let session = place(&gateway, call).await.unwrap().session.unwrap();
+    hang_up(&gateway, &session.session_id).await;
+    let told = feed.until_end_of(&session.session_id).await;
+    assert!(told.iter().all(|event| event.node_id == "c"));
+    let creates = told
+        .iter()
+        .filter(|event| event.name == "CHANNEL_CREATE" && event.session_id == session.session_id);
+    assert_eq!(creates.count(), 1);
+
+    // The second one takes over from the first.
+    remove(&gateway, "c", true).await.unwrap();
+    ready(&gateway, "c2").await;
+    answered_on(&gateway, "c2").await;
+
+    // The very same address is refused at once.
+    let twin = pb::AddNodeRequest {
+        address: format!("LOCALHOST:{}", extra.address.port()),
+        ..extra.request("c3")
+    };
+    let status = add(&gateway, twin).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&status),
+        (Code::AlreadyExists, "NODE_EXISTS".to_owned())
+    );
+    assert_eq!(metadata(&status, "node_id"), "c2");
+    gateway.stop().await;
+    extra.stop().await;
+}
+
+#[tokio::test]
 async fn an_added_node_is_held_to_the_rules_of_the_configuration() {
     let gateway = Gateway::over_sim().await;
     let good = pb::AddNodeRequest {

@@ -112,7 +112,7 @@ impl<'a> Check<'a> {
         self.call_variable(&config.sessions.call_variable);
         self.node_count(written, need);
 
-        let mut seen = BTreeMap::new();
+        let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
         for (index, entry) in tree.nodes.into_iter().enumerate() {
             let key = format!("nodes[{index}]");
             let node = self.node(&key, entry, default_links, fallback);
@@ -123,6 +123,15 @@ impl<'a> Check<'a> {
                     Some(&format_args!("`{}`", node.id)),
                     &format!("is also the id of nodes[{first}]"),
                     "give each node an id of its own",
+                );
+            }
+            let address = node.address.to_string();
+            if let Some(first) = reached.insert(address.to_ascii_lowercase(), index) {
+                self.add(
+                    &format!("{key}.address"),
+                    Some(&format_args!("`{address}`")),
+                    &format!("is also the address of nodes[{first}]"),
+                    "name each FreeSWITCH once",
                 );
             }
             config.nodes.push(node);

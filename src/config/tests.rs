@@ -247,6 +247,10 @@ fn errors_name_key_value_remedy_and_origin() {
             "nodes[1].id: `a` is also the id of nodes[0]; give each node an id of its own (switchgate.yaml)",
         ),
         (
+            "nodes: [{id: a, address: fs1}, {id: b, address: 'FS1:8021'}]",
+            "nodes[1].address: `FS1:8021` is also the address of nodes[0]; name each FreeSWITCH once (switchgate.yaml)",
+        ),
+        (
             "nodes: [{id: a, address: x}, {id: b, address: y, password_file: /nowhere}]",
             "nodes[1].password_file: `/nowhere` cannot be read: no such file; name a file that holds the password and that this user may read (switchgate.yaml)",
         ),

@@ -16,7 +16,7 @@ impl Control {
     /// Adds a node; it is known and connecting then.
     ///
     /// # Errors
-    /// NODE_EXISTS when there is one of this name.
+    /// NODE_EXISTS when there is one of this name or at this address.
     pub fn add_node(&self, node: &NodeConfig) -> Result<Arc<Node>, Failure> {
         self.fleet.add(node_spec(&self.links, node))
     }

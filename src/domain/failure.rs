@@ -62,7 +62,7 @@ pub enum Reason {
     Internal,
     /// The job has not ended yet.
     JobRunning,
-    /// There is a node of this name already.
+    /// There is a node of this name, or at this address, already.
     NodeExists,
     /// Sessions or jobs live on the node.
     NodeBusy,

@@ -1,5 +1,6 @@
 //! Nodes that come and go while the gateway runs.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +33,12 @@ impl Fleet {
     /// Adds a node and starts to connect to it.
     ///
     /// # Errors
-    /// NODE_EXISTS when there is one of this name, or while one is being removed.
+    /// NODE_EXISTS when there is one of this name or at this address, or while it is being removed.
     pub fn add(&self, spec: NodeSpec) -> Result<Arc<Node>, Failure> {
         let id = spec.id.clone();
-        let node = match self.write().entry(id.clone()) {
+        let mut members = self.write();
+        check_address(&spec, &members)?;
+        let node = match members.entry(id.clone()) {
             Place::Occupied(place) => {
                 let message = match place.get().is_leaving {
                     true => format!("the node {id} that was there is still being removed"),
@@ -46,10 +49,11 @@ impl Fleet {
             Place::Vacant(place) => {
                 // Before any task of the node can tell of it.
                 self.tell(&id, NodeState::Connecting);
-                let member = Member::start(spec, &self.sinks, &self.drain);
+                let member = Member::start(spec, &self.sinks, &self.cores, &self.drain);
                 Arc::clone(&place.insert(member).node)
             }
         };
+        drop(members);
         self.membership.send_replace(());
         info!(node = %id, address = %node.address(), "node is added");
         Ok(node)
@@ -145,6 +149,21 @@ impl Fleet {
     }
 }
 
+/// No other node may be reached at the same address: both would be the same FreeSWITCH.
+fn check_address(spec: &NodeSpec, members: &BTreeMap<NodeId, Member>) -> Result<(), Failure> {
+    let address = &spec.connector.address;
+    let mut others = members.values().map(|member| &member.node);
+    let same =
+        others.find(|node| *node.id() != spec.id && node.address().eq_ignore_ascii_case(address));
+    match same {
+        None => Ok(()),
+        Some(node) => {
+            let message = format!("node {} has the address {address} already", node.id());
+            Err(Failure::new(Reason::NodeExists, message).node(node.id()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
@@ -193,7 +212,7 @@ mod tests {
 
         let mut membership = fleet.membership.subscribe();
         let (leaving, name) = (Arc::clone(&fleet), id.clone());
-        let removal = tokio::spawn(async move { leaving.remove(&name, false).await });
+        let removal = drain.spawn(async move { leaving.remove(&name, false).await });
         membership.changed().await.unwrap();
         assert!(fleet.nodes().next().is_none());
         assert_eq!(fleet.node(&id).unwrap_err().reason(), Reason::NodeNotFound);

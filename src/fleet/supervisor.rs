@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime};
 use tracing::{Instrument as _, info, info_span, warn};
 
 use super::census::Census;
+use super::cores::Cores;
 use super::node::Node;
 use super::pool::Aside;
 use super::sink::NodeSink;
 use super::sync::{SyncError, Syncer};
 use super::{Differences, NodeSpec, Sinks};
 use crate::backoff::Backoff;
-use crate::domain::{Deadline, NodeState};
-use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents};
+use crate::domain::{Deadline, NodeId, NodeState};
+use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents, Outcome};
 use crate::events::GapReason;
 use crate::shutdown::Drain;
 
@@ -32,6 +33,8 @@ const NO_LISTS: &str = "FreeSWITCH runs without a database (-nosql): sessions th
 enum Ended {
     Stopped,
     Lost(String),
+    /// It led to a FreeSWITCH that another node stands for.
+    Taken(NodeId),
     /// Without a word, so the other links are dead too.
     Silent(String),
 }
@@ -41,6 +44,7 @@ struct Supervisor {
     node: Arc<Node>,
     spec: NodeSpec,
     sinks: Sinks,
+    cores: Arc<Cores>,
     drain: Drain,
     /// The links for commands of this epoch; stopped when the event link has gone silent.
     commands: Drain,
@@ -49,13 +53,14 @@ struct Supervisor {
 }
 
 /// Starts the tasks of a node.
-pub(super) fn start(spec: NodeSpec, sinks: Sinks, drain: &Drain) -> Arc<Node> {
+pub(super) fn start(spec: NodeSpec, sinks: Sinks, cores: Arc<Cores>, drain: &Drain) -> Arc<Node> {
     let node = Arc::new(Node::new(&spec));
     let span = info_span!("node", node = %spec.id);
     let supervisor = Supervisor {
         node: Arc::clone(&node),
         spec,
         sinks,
+        cores,
         drain: drain.clone(),
         commands: drain.child(),
         deaf_since: None,
@@ -72,17 +77,17 @@ impl Supervisor {
         let (shortest, longest) = self.spec.backoff;
         let mut backoff = Backoff::new(shortest, longest);
         loop {
-            let detail = match self.live_once(&mut backoff).await {
+            match self.live_once(&mut backoff).await {
                 Ended::Stopped => return,
-                Ended::Lost(detail) => detail,
+                Ended::Lost(detail) => self.went_down(detail),
+                Ended::Taken(node) => self.is_taken(&node),
                 Ended::Silent(detail) => {
                     self.commands.stop();
                     self.commands = self.drain.child();
                     self.start_command_links();
-                    detail
+                    self.went_down(detail);
                 }
-            };
-            self.went_down(detail);
+            }
             if pause(&self.drain, backoff.next_delay()).await.is_err() {
                 return;
             }
@@ -103,9 +108,18 @@ impl Supervisor {
         let sink = self.sink();
         let config = event_link_config(&self.spec.link);
         let link = connection.start(config, sink, &self.drain);
-        // Before the subscription, or its first events would stand in front of the gap.
-        self.tell_gap();
         let deadline = Deadline::after(SUBSCRIBE_TIMEOUT);
+        // Before the subscription: nothing may be taken in that another node tells already.
+        let core = match ask_core(&link, deadline).await {
+            Ok(core) => core,
+            Err(detail) => return Ended::Lost(detail),
+        };
+        let _claim = match self.cores.claim(&core, self.node.id()) {
+            Ok(claim) => claim,
+            Err(node) => return Ended::Taken(node),
+        };
+        // Before the subscription too, or its first events would stand in front of the gap.
+        self.tell_gap();
         let subscribe = match Command::event_plain("ALL") {
             Ok(subscribe) => subscribe,
             Err(error) => return Ended::Lost(error.to_string()),
@@ -241,6 +255,13 @@ impl Supervisor {
         }
     }
 
+    fn is_taken(&self, node: &NodeId) {
+        let detail = format!("is the same FreeSWITCH as node {node}");
+        let address = &self.spec.connector.address;
+        warn!(%detail, %address, "node does not go into service; remove it, or give it the address of another FreeSWITCH");
+        self.publish(NodeState::Down, detail);
+    }
+
     /// Tells that events are missing up to now, if any are. Should the subscription fail, the next
     /// one is told again from when on.
     fn tell_gap(&self) {
@@ -309,6 +330,16 @@ async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>
         if pause(&drain, backoff.next_delay()).await.is_err() {
             return;
         }
+    }
+}
+
+/// Which FreeSWITCH the link leads to; it stays the same one while the link lives.
+async fn ask_core(link: &Link, deadline: Deadline) -> Result<String, String> {
+    let ask = Command::api("global_getvar core_uuid").map_err(|error| error.to_string())?;
+    let reply = link.send_by(ask, deadline).await;
+    match reply.map_err(|error| error.to_string())?.outcome() {
+        Outcome::Data(core) => Ok(core.trim().to_owned()),
+        other => Err(format!("FreeSWITCH does not say which one it is: {other}")),
     }
 }
 

@@ -321,9 +321,11 @@ async fn a_session_whose_dump_is_lost_is_asked_for_again() {
 async fn a_call_of_the_new_core_is_not_taken_for_one_of_the_old() {
     let (gateway, fake) = over_fake().await;
     living(&gateway, &fake, ONE).await;
+    let asked = fake.count("api global_getvar core_uuid");
+    // The event link is told at once, the sync has to wait.
     fake.on(
         "api global_getvar core_uuid",
-        [Say::Held(Box::new(Say::api("core-2")))],
+        [Say::api("core-2"), Say::Held(Box::new(Say::api("core-2")))],
     );
     fake.restart("core-2");
     reached(&gateway, "sim-0", NodeState::Syncing).await;
@@ -331,7 +333,7 @@ async fn a_call_of_the_new_core_is_not_taken_for_one_of_the_old() {
     seen(&gateway, TWO, |session| session.is_live()).await;
     fake.on("api show channels", [rows(&[TWO])]);
     fake.on("api uuid_exists", [Say::api("true")]);
-    until(|| fake.count("api global_getvar core_uuid") > 1).await;
+    until(|| fake.count("api global_getvar core_uuid") > asked + 1).await;
     fake.release();
     reached(&gateway, "sim-0", NodeState::Ready).await;
     assert!(!is_live(&gateway, ONE));
