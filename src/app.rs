@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, EslConfig};
@@ -19,7 +20,8 @@ use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
 use crate::tracker::{Tracker, TrackerConfig};
 
-/// What is left of the grace period for links to say goodbye when RPCs have used it up.
+/// What is left when RPCs have used the grace period up: for the calls to be hung up that nobody waits
+/// for any more, and then for the links to say goodbye.
 const LINK_GRACE: Duration = Duration::from_secs(2);
 
 /// The parts of a gateway, wired. It connects to its nodes at once and serves when it runs.
@@ -114,6 +116,7 @@ impl App {
             jobs: sinks.jobs,
             journal: sinks.journal,
             drain: back.clone(),
+            cut: CancellationToken::new(),
             job_timeout: config.jobs.default_timeout,
         };
         let once_config = OnceConfig {
@@ -175,8 +178,8 @@ impl App {
     }
 
     /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,
-    /// no new connections, streams end, RPCs under way finish, links say goodbye. Says whether all
-    /// of that was done within the grace period.
+    /// no new connections, streams end, RPCs under way finish, links say goodbye. RPCs that do not
+    /// finish end with SHUTTING_DOWN. Says whether all was done within the grace period.
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
         if let Ok(address) = self.address() {
             info!(%address, "serving gRPC");
@@ -199,10 +202,20 @@ impl App {
         if !front_done {
             warn!(
                 left = self.front.running(),
-                "grace period is over; RPCs under way are cut"
+                "grace period is over; RPCs under way end with SHUTTING_DOWN"
             );
         }
-        let left = self.grace.saturating_sub(began.elapsed()).max(LINK_GRACE);
+        let left = || self.grace.saturating_sub(began.elapsed()).max(LINK_GRACE);
+        let ends = async {
+            self.control.cut.cancel();
+            self.front.finish(left()).await;
+            // Those whose caller has left have a leg to hang up, for which they need the links.
+            self.control.jobs.cancelled_ended().await;
+        };
+        if tokio::time::timeout(left(), ends).await.is_err() {
+            warn!("calls that nobody waits for any more are not all hung up");
+        }
+        let left = left();
         let back_done = self.back.finish(left).await;
         if !back_done {
             warn!(

@@ -27,6 +27,8 @@ mod verb;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 pub use amd::{Amd, AmdDetection};
 pub use bridge::Peer;
 pub use bypass::BypassMode;
@@ -78,6 +80,8 @@ pub struct Control {
     pub journal: Arc<Journal>,
     /// Starts the tasks that run jobs.
     pub drain: Drain,
+    /// Triggered when the gateway stops and its grace period is over: nobody waits any longer.
+    pub cut: CancellationToken,
     /// Time-out of a job that has none of its own.
     pub job_timeout: Duration,
 }
@@ -195,6 +199,7 @@ mod tests {
             jobs: sinks.jobs,
             journal: sinks.journal,
             drain,
+            cut: CancellationToken::new(),
             job_timeout: Duration::from_secs(1),
         }
     }

@@ -242,7 +242,10 @@ async fn what_does_not_end_within_the_grace_period_is_cut() {
         timed(program.ended()).await
     };
     let (ran, (status, took)) = tokio::join!(run(&channel, "60000"), stop);
-    assert!(ran.is_err());
+    let cut = ran.unwrap_err();
+    let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
+    assert_eq!(code_and_reason(&cut), expected, "{cut:?}");
+    assert!(!metadata(&cut, "job_id").is_empty());
     assert_eq!(status.code(), Some(0));
     assert!(
         (Duration::from_secs(1)..Duration::from_secs(1) + SLACK).contains(&took),
@@ -267,6 +270,58 @@ async fn a_call_that_rings_at_the_stop_is_waited_for() {
     let (call, ()) = tokio::join!(call, stop);
     assert!(call.unwrap().into_inner().session.unwrap().answered);
     gateway.stop().await;
+}
+
+/// Stops a gateway with a grace period of a second while a call rings; gives back what its client
+/// was told, and the simulated node.
+async fn stop_while_it_rings(request: pb::OriginateRequest) -> (tonic::Status, Sim) {
+    let mut gateway = Gateway::over_sims(1, |config| {
+        config.shutdown.grace = Duration::from_secs(1);
+    })
+    .await;
+    let mut sessions = gateway.sessions();
+    let sim = gateway.sim().clone();
+    let stop = async {
+        received(&sim, "bgapi originate").await;
+        until(|| !sim.channels().is_empty()).await;
+        gateway.begin_stop();
+    };
+    let (call, ()) = tokio::join!(within(sessions.originate(request)), stop);
+    let status = call.unwrap_err();
+    gateway.stopped().await;
+    (status, sim)
+}
+
+#[tokio::test]
+async fn a_call_that_rings_on_is_hung_up_at_the_end_of_the_grace_period() {
+    for request_id in ["", "again"] {
+        let request = pb::OriginateRequest {
+            request_id: request_id.to_owned(),
+            ..call_to("sim/ring_answer?ring=60s")
+        };
+        let (status, sim) = stop_while_it_rings(request).await;
+        let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
+        assert_eq!(code_and_reason(&status), expected, "{status:?}");
+        for key in ["session_id", "job_id"] {
+            assert!(!metadata(&status, key).is_empty(), "{key}");
+        }
+        until(|| sim.channels().is_empty()).await;
+        let commands = sim.commands();
+        let mut commands = commands.iter().map(|one| String::from_utf8_lossy(one));
+        assert!(commands.any(|one| one.contains("uuid_kill") && one.contains("ORIGINATOR_CANCEL")));
+    }
+}
+
+#[tokio::test]
+async fn a_detached_call_rings_on_after_the_stop() {
+    let request = pb::OriginateRequest {
+        detach: true,
+        ..call_to("sim/ring_answer?ring=60s")
+    };
+    let (status, sim) = stop_while_it_rings(request).await;
+    let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
+    assert_eq!(code_and_reason(&status), expected, "{status:?}");
+    assert!(!sim.channels().is_empty());
 }
 
 #[tokio::test]

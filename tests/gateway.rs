@@ -168,6 +168,12 @@ impl Gateway {
         }
     }
 
+    /// Waits for the end of a gateway that was asked to drain, whether it was in time or not; the
+    /// simulator goes on.
+    pub(crate) async fn stopped(&mut self) {
+        within(&mut self.app).await.unwrap();
+    }
+
     /// Drains, and proves that nothing is left: no watch, no unfinished job, no task.
     pub(crate) async fn stop(mut self) {
         within(async {

@@ -180,14 +180,15 @@ impl Control {
     ///
     /// # Errors
     /// JOB_NOT_FOUND; NODE_UNAVAILABLE when it never reached FreeSWITCH; DEADLINE_EXCEEDED with
-    /// the `job_id` when the deadline passed first.
+    /// the `job_id` when the deadline passed first, SHUTTING_DOWN with it when the gateway was stopped.
     pub async fn job_taken(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
         let mut job = self.jobs.follow(id)?;
-        let taken = deadline
-            .bound(job.wait_for(|job| job.started.is_some() || job.state.is_end()))
-            .await;
-        let is_late = taken.is_none();
-        drop(taken);
+        let taken = async {
+            let is_taken = |job: &SharedJob| job.started.is_some() || job.state.is_end();
+            // Only finished jobs are forgotten, so without a sender it has ended too.
+            let _ = job.wait_for(is_taken).await;
+        };
+        let is_late = self.unless_cut(id, deadline.bound(taken)).await?.is_none();
         let job = job.borrow().clone();
         if is_late {
             Err(late(&job))
@@ -201,7 +202,8 @@ impl Control {
     /// # Errors
     /// As [`Control::job_taken`].
     pub async fn job_ended(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
-        match deadline.bound(self.jobs.ended(id)).await {
+        let ended = deadline.bound(self.jobs.ended(id));
+        match self.unless_cut(id, ended).await? {
             Some(job) => reached(job?),
             None => Err(late(&*self.jobs.get(id)?)),
         }
@@ -212,9 +214,22 @@ impl Control {
     /// # Errors
     /// JOB_NOT_FOUND.
     pub async fn wait_job(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
-        match deadline.bound(self.jobs.ended(id)).await {
+        let ended = deadline.bound(self.jobs.ended(id));
+        match self.unless_cut(id, ended).await? {
             Some(job) => job,
             None => self.jobs.get(id),
+        }
+    }
+
+    /// Waits for something of a job until the gateway's grace period is over.
+    async fn unless_cut<T>(&self, id: &JobId, wait: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            waited = wait => Ok(waited),
+            () = self.cut.cancelled() => {
+                let message = format!("the gateway shuts down; job {id} goes on in FreeSWITCH");
+                Err(Failure::new(Reason::ShuttingDown, message).job(id).with("command_sent", true))
+            }
         }
     }
 

@@ -27,7 +27,7 @@ const JOB_MARGIN: Duration = Duration::from_secs(10);
 /// How long the events of a call may take whose result has come.
 pub(super) const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Why a call is hung up whose caller does not wait.
-const ABANDONED: &str = "the client cancelled, or its deadline passed";
+const ABANDONED: &str = "the client cancelled, its deadline passed, or the gateway was stopped";
 
 /// A call that was placed.
 #[derive(Debug, Clone)]
@@ -68,8 +68,9 @@ impl Control {
     /// repeat follows the job of the first call, and leaves it to itself.
     ///
     /// # Errors
-    /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED with
-    /// `session_id` and `job_id`; CANCELLED when `left` says that nobody waits any more.
+    /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED and
+    /// SHUTTING_DOWN with `session_id` and `job_id`; CANCELLED when `left` says that nobody waits any
+    /// more.
     pub async fn originate(
         &self,
         request: &Originate,
@@ -93,6 +94,7 @@ impl Control {
             result = self.without_events(job) => result,
             () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(job, request.detach || !is_first)),
             () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
+            () = self.cut.cancelled() => Err(self.shut_down(job, request.detach || !is_first)),
         };
         let result = match result {
             Ok(seen) if is_race(request) => Ok(self.winner(job, seen).await),
@@ -101,7 +103,7 @@ impl Control {
         // Without a caller, or past its deadline, the guard ends the call; with any other answer
         // the caller knows how things stand.
         guard.armed &= matches!(&result, Err(failure)
-            if matches!(failure.reason(), Reason::DeadlineExceeded | Reason::Cancelled));
+            if matches!(failure.reason(), Reason::DeadlineExceeded | Reason::Cancelled | Reason::ShuttingDown));
         match result {
             Ok(seen) => Ok(Originated {
                 seen,
@@ -269,12 +271,23 @@ impl Control {
 
     /// The job was registered, so its command is on its way if it has not been written yet.
     fn out_of_time(&self, job: &JobId, detach: bool) -> Failure {
-        let goes_on = detach || self.jobs.get(job).is_ok_and(|job| job.is_elsewhere);
-        let message = match goes_on {
-            true => "the deadline passed; the call goes on",
-            false => "the deadline passed; the call is hung up with ORIGINATOR_CANCEL",
-        };
+        let end = self.end_of_wait(job, detach);
+        let message = format!("the deadline passed; the call {end}");
         Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
+    }
+
+    fn shut_down(&self, job: &JobId, detach: bool) -> Failure {
+        let end = self.end_of_wait(job, detach);
+        let message = format!("the gateway shuts down; the call {end}");
+        Failure::new(Reason::ShuttingDown, message).with("command_sent", true)
+    }
+
+    /// What becomes of a call for which its caller waits no longer.
+    fn end_of_wait(&self, job: &JobId, detach: bool) -> &'static str {
+        match detach || self.jobs.get(job).is_ok_and(|job| job.is_elsewhere) {
+            true => "goes on",
+            false => "is hung up with ORIGINATOR_CANCEL",
+        }
     }
 
     fn unseen(&self, job: &JobId, lost: &WatchLost) -> Failure {

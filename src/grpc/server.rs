@@ -16,6 +16,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
@@ -44,6 +45,8 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 /// Streams that a client may reset before they are done, per connection (RUSTSEC-2024-0003).
 const MAX_PENDING_RESETS: usize = 20;
+/// How long RPCs have to end themselves that are cut: they know best what to say.
+const LAST_WORD: Duration = Duration::from_millis(200);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
@@ -69,6 +72,8 @@ pub struct Server {
     health: Health,
     config: GrpcConfig,
     drain: Drain,
+    /// Ends the RPCs that the grace period did not.
+    cut: CancellationToken,
 }
 
 /// Starts hyper's tasks through the drain, so that the stop waits for them.
@@ -134,6 +139,7 @@ impl Server {
             health,
             config,
             drain: services.drain.clone(),
+            cut: services.control.cut.clone(),
         })
     }
 
@@ -154,7 +160,21 @@ impl Server {
             request.extensions_mut().insert(deadline);
         }
         let mut routes = self.routes.clone();
-        or_internal(async { routes.call(request).await }).await
+        tokio::select! {
+            biased;
+            response = or_internal(async { routes.call(request).await }) => response,
+            () = self.cut_off() => {
+                let message = "the gateway shuts down; the request may have been executed";
+                let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
+                status(&failure).into_http()
+            }
+        }
+    }
+
+    /// Resolves when no answer is waited for any longer.
+    async fn cut_off(&self) {
+        self.cut.cancelled().await;
+        tokio::time::sleep(LAST_WORD).await;
     }
 
     /// Accepts connections until the drain stops; then sends GOAWAY on each and returns. RPCs

@@ -289,6 +289,21 @@ impl Jobs {
         Ok(Arc::clone(&job.borrow()))
     }
 
+    /// Waits until the jobs have ended whose cancellation was asked for.
+    pub async fn cancelled_ended(&self) {
+        for id in &self.cancelled() {
+            // One that is no longer known has ended.
+            let _ = self.ended(id).await;
+        }
+    }
+
+    fn cancelled(&self) -> Vec<JobId> {
+        let table = self.lock();
+        let entries = table.jobs.iter();
+        let cancelled = entries.filter(|(_, entry)| entry.cancel.is_cancelled());
+        cancelled.map(|(id, _)| id.clone()).collect()
+    }
+
     /// All jobs, newest first.
     pub fn list(&self) -> Vec<SharedJob> {
         newest_first(self.lock().all())
