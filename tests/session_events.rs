@@ -1,11 +1,14 @@
 //! A session's events: listed, waited for, watched; and what stands beside them.
 
+use std::time::Duration;
+
 use switchgate::pb::{self, ReturnWhen};
 use switchgate::sim::Fault;
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use crate::client::{hang_up, originate};
-use crate::gateway::{Gateway, code_and_reason, on_each, within};
+use crate::gateway::{Gateway, code_and_reason, metadata, on_each, within};
 
 const ECHO: &str = "sofia/internal/echo@127.0.0.1";
 
@@ -298,6 +301,14 @@ async fn a_drained_node_gets_no_new_calls_and_keeps_those_it_has() {
         code_and_reason(&status),
         (Code::Unavailable, "NO_NODE_AVAILABLE".to_owned())
     );
+    assert_eq!(
+        status.message(),
+        "node sim-0 is DRAINING: it gets no new work until UndrainNode puts it back"
+    );
+    assert_eq!(metadata(&status, "node_id"), "sim-0");
+    let details = status.get_error_details();
+    let retry_after = details.retry_info().and_then(|info| info.retry_delay);
+    assert_eq!(retry_after, Some(Duration::from_secs(30)));
     assert!(hang_up(&gateway, &old.session_id).await.hangup.is_some());
     // It stays drained over a reconnect.
     gateway.sims[0].inject(Fault::DropLinks);

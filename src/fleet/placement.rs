@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::figures::Figures;
 use super::node::Node;
 use crate::chance::Dice;
-use crate::domain::{Failure, NodeId, Reason, SessionId};
+use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
 use crate::tracker::Tracker;
 
 /// How long a leg that was placed counts though it was not seen: longer than FreeSWITCH needs to
@@ -21,6 +21,9 @@ const UNSEEN: Duration = Duration::from_secs(2);
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 /// After which a full node may have room.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// After which it makes sense to ask again for a drained node: until then it is for people to decide.
+const RETRY_DRAINED: Duration = Duration::from_secs(30);
 
 /// Conditions that a node must meet.
 #[derive(Debug, Clone, Default)]
@@ -206,13 +209,30 @@ fn unusable(fitting: &[&Arc<Node>]) -> Failure {
     let message = match fitting {
         [] => "no node has these labels".to_owned(),
         [node] if node.is_ready() => format!("node {} has no live command link", node.id()),
-        [node] => {
-            let status = node.status();
-            format!("node {} is {}: {}", node.id(), status.state, status.detail)
-        }
+        [node] => why_unusable(node),
         several => format!("none of the {} nodes that fit is in service", several.len()),
     };
-    Failure::new(Reason::NoNodeAvailable, message).retry_after(RETRY_AFTER)
+    let is_drained = |node: &&Arc<Node>| node.status().state == NodeState::Draining;
+    let retry_after = match !fitting.is_empty() && fitting.iter().all(is_drained) {
+        true => RETRY_DRAINED,
+        false => RETRY_AFTER,
+    };
+    let failure = Failure::new(Reason::NoNodeAvailable, message).retry_after(retry_after);
+    match fitting {
+        [node] => failure.node(node.id()),
+        _ => failure,
+    }
+}
+
+fn why_unusable(node: &Node) -> String {
+    let (id, status) = (node.id(), node.status());
+    match (status.state, status.detail.as_str()) {
+        (NodeState::Draining, _) => {
+            format!("node {id} is DRAINING: it gets no new work until UndrainNode puts it back")
+        }
+        (state, "") => format!("node {id} is {state}"),
+        (state, detail) => format!("node {id} is {state}: {detail}"),
+    }
 }
 
 #[cfg(test)]
