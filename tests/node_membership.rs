@@ -95,7 +95,7 @@ async fn watch(gateway: &Gateway) -> Streaming<pb::WatchNodesResponse> {
         .into_inner()
 }
 
-/// The next change that is not one of figures: which, and the nodes with their states.
+/// The next change that is not one of figures or details: which, and the nodes with their states.
 async fn change(
     stream: &mut Streaming<pb::WatchNodesResponse>,
 ) -> (NodeChange, Vec<(String, pb::NodeState)>) {
@@ -106,7 +106,7 @@ async fn change(
             .nodes
             .iter()
             .map(|node| (node.node_id.clone(), node.state()));
-        if message.change() != NodeChange::Figures {
+        if !matches!(message.change(), NodeChange::Figures | NodeChange::Detail) {
             return (message.change(), nodes.collect());
         }
     }
@@ -472,6 +472,32 @@ async fn an_added_node_is_held_to_the_rules_of_the_configuration() {
         code_and_reason(&status),
         (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned())
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn watchers_of_nodes_learn_why_one_cannot_be_reached() {
+    let gateway = Gateway::over_sim().await;
+    let mut stream = watch(&gateway).await;
+    let request = pb::AddNodeRequest {
+        node_id: "nowhere".to_owned(),
+        address: "127.0.0.1:1".to_owned(),
+        password: "ClueCon".to_owned(),
+        ..Default::default()
+    };
+    add(&gateway, request).await.unwrap();
+    let told = within(async {
+        loop {
+            let message = stream.message().await.unwrap().unwrap();
+            let mut nodes = message.nodes.iter();
+            if nodes.any(|node| node.state_detail.contains("refused")) {
+                return message;
+            }
+        }
+    })
+    .await;
+    assert_eq!(told.nodes[0].state(), pb::NodeState::Connecting);
+    assert!(!told.cursor.is_empty());
     gateway.stop().await;
 }
 

@@ -15,6 +15,8 @@ use crate::pb::{self, NodeChange, WatchNodesResponse};
 /// How often newer figures are told: heartbeats come every 20 s by default, of each node at another
 /// moment.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(5);
+/// How often newer details are told: a node that cannot be reached tries again several times a second.
+const DETAILS_INTERVAL: Duration = Duration::from_secs(1);
 /// The subscription need not break a silence.
 const SILENCE: Duration = Duration::from_secs(3600);
 
@@ -22,18 +24,24 @@ const SILENCE: Duration = Duration::from_secs(3600);
 pub(super) struct NodeFeed {
     services: Services,
     changes: Subscription,
-    /// The nodes that were told, and the heartbeat of which.
-    told: BTreeMap<NodeId, Option<SystemTime>>,
+    /// The nodes that were told, and what of them.
+    told: BTreeMap<NodeId, Told>,
     figures: Interval,
+    details: Interval,
     is_first: bool,
+}
+
+/// What was told of a node last.
+struct Told {
+    state: NodeState,
+    detail: String,
+    heartbeat: Option<SystemTime>,
 }
 
 // === impl NodeFeed ===
 
 impl NodeFeed {
     pub(super) fn begin(services: &Services) -> Result<Self, Failure> {
-        let mut figures = interval(FIGURES_INTERVAL);
-        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             // Before the nodes are read, so that nothing falls between.
             changes: Subscription::begin(
@@ -46,7 +54,8 @@ impl NodeFeed {
             )?,
             services: services.clone(),
             told: BTreeMap::new(),
-            figures,
+            figures: every(FIGURES_INTERVAL),
+            details: every(DETAILS_INTERVAL),
             is_first: true,
         })
     }
@@ -65,12 +74,37 @@ impl NodeFeed {
         for node in self.services.control.fleet.nodes() {
             let heartbeat = node.figures().heartbeat_at;
             // One that was added is told as that first.
-            let is_newer = self
-                .told
-                .get(node.id().as_str())
-                .is_some_and(|told| *told != heartbeat);
+            let is_newer = match self.told.get_mut(node.id().as_str()) {
+                Some(told) => std::mem::replace(&mut told.heartbeat, heartbeat) != heartbeat,
+                None => false,
+            };
+            if with_all {
+                let status = node.status();
+                let told = Told {
+                    state: status.state,
+                    detail: status.detail,
+                    heartbeat,
+                };
+                self.told.insert(node.id().clone(), told);
+            }
             if with_all || is_newer {
-                self.told.insert(node.id().clone(), heartbeat);
+                nodes.push(to_node(&node, &self.services.control));
+            }
+        }
+        nodes
+    }
+
+    /// All nodes whose state is the one that was told, but for another reason.
+    fn explained(&mut self) -> Vec<pb::Node> {
+        let mut nodes = Vec::new();
+        for node in self.services.control.fleet.nodes() {
+            let status = node.status();
+            let Some(told) = self.told.get_mut(node.id().as_str()) else {
+                continue;
+            };
+            // Another state is about to be told as that.
+            if told.state == status.state && told.detail != status.detail {
+                told.detail = status.detail;
                 nodes.push(to_node(&node, &self.services.control));
             }
         }
@@ -89,18 +123,31 @@ impl NodeFeed {
         shown.state = to_node_state(state).into();
         let was_told = match state {
             NodeState::Removed => self.told.remove(id.as_str()).is_some(),
-            _ => self.told.contains_key(id.as_str()),
+            _ => {
+                let heartbeat = self.told.get(id.as_str()).and_then(|told| told.heartbeat);
+                let detail = shown.state_detail.clone();
+                let told = Told {
+                    state,
+                    detail,
+                    heartbeat,
+                };
+                self.told.insert(id.clone(), told).is_some()
+            }
         };
         let change = match (state, was_told) {
             (NodeState::Removed, _) => NodeChange::Removed,
             (_, true) => NodeChange::State,
-            (_, false) => {
-                self.told.insert(id.clone(), None);
-                NodeChange::Added
-            }
+            (_, false) => NodeChange::Added,
         };
         self.respond(change, vec![shown])
     }
+}
+
+/// Ticks that are not made up for.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 impl Watched for NodeFeed {
@@ -114,6 +161,7 @@ impl Watched for NodeFeed {
         if std::mem::take(&mut self.is_first) {
             let all = self.newer(true);
             self.figures.reset();
+            self.details.reset();
             return Ok(Some(self.respond(NodeChange::Snapshot, all)));
         }
         loop {
@@ -124,6 +172,12 @@ impl Watched for NodeFeed {
                         && let Entry::NodeState { node, state } = &*entry
                     {
                         return Ok(Some(self.changed(node, *state)));
+                    }
+                }
+                _ = self.details.tick() => {
+                    let explained = self.explained();
+                    if !explained.is_empty() {
+                        return Ok(Some(self.respond(NodeChange::Detail, explained)));
                     }
                 }
                 _ = self.figures.tick() => {
