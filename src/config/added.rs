@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::check::Check;
 use super::layers::Layers;
@@ -22,7 +22,8 @@ pub struct NodeParts {
     pub address: String,
     /// `USER@DOMAIN`.
     pub user: String,
-    /// Its password, which has no default here.
+    /// Its password, which has no default here: whoever chooses the address would be sent the
+    /// gateway's own.
     pub password: SecretString,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
@@ -53,12 +54,13 @@ impl NodeConfig {
             }
             address
         });
+        let has_password = !parts.password.expose_secret().is_empty();
         let labels = parts.labels.into_iter();
         let entry = NodeEntry {
             id: given(parts.id),
             address,
             user: given(parts.user),
-            password: Some(parts.password),
+            password: has_password.then_some(parts.password),
             password_file: None,
             labels: labels.map(|(name, value)| (name, Label(value))).collect(),
             command_links: (parts.command_links > 0).then_some(parts.command_links),
@@ -66,6 +68,16 @@ impl NodeConfig {
         let layers = Layers::default();
         let node =
             Check::new(&layers, &Process, &mut problems).node(KEY, entry, default_links, None);
+        if !has_password {
+            problems.0.push(Problem {
+                key: format!("{KEY}.password"),
+                value: None,
+                reason: "is missing".to_owned(),
+                remedy: "give the password of its Event Socket, which has no default here"
+                    .to_owned(),
+                origin: Origin::Default,
+            });
+        }
         for problem in &mut problems.0 {
             problem.key = problem
                 .key
@@ -118,5 +130,6 @@ mod tests {
         let nothing = NodeConfig::checked(NodeParts::default(), 3).unwrap_err();
         let keys: Vec<_> = nothing.0.iter().map(|problem| &*problem.key).collect();
         assert_eq!(keys, ["id", "address", "password"]);
+        assert_eq!(nothing.0[2].reason, "is missing");
     }
 }
