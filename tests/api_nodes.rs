@@ -8,7 +8,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::client::*;
-use crate::gateway::{Gateway, code_and_reason, connect, metadata, on_each, on_freeswitch, within};
+use crate::gateway::{Gateway, code_and_reason, connect, metadata, on_each, within};
 
 const SERVICES: [&str; 5] = [
     "switchgate.v1.CallService",
@@ -35,14 +35,18 @@ async fn run_api(
 
 #[tokio::test]
 async fn a_node_in_service_shows_itself() {
-    // Not on the simulator yet: `version short` is the long one.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let response = within(gateway.nodes().list_nodes(pb::ListNodesRequest::default())).await;
         let page = response.unwrap().into_inner();
         assert_eq!((page.nodes.len(), page.total_size), (1, 1));
         let node = &page.nodes[0];
         assert_eq!(node.state(), NodeState::Ready);
-        assert!(node.version.starts_with("1.10"), "{node:?}");
+        let mut version = node.version.chars();
+        assert!(
+            version.next().is_some_and(|c| c.is_ascii_digit()),
+            "{node:?}"
+        );
+        assert!(version.all(|c| !c.is_whitespace()), "{node:?}");
         assert!(!node.core_uuid.is_empty() && !node.address.is_empty());
         assert_eq!((node.connects, node.state_detail.as_str()), (1, ""));
         assert!(node.command_links_wanted > 0);

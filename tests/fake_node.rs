@@ -281,7 +281,7 @@ impl FakeNode {
         }
         match command {
             "api global_getvar core_uuid" => Say::Api(script.core_uuid.clone()),
-            "api version short" => Say::Api("1.10.12\n".to_owned()),
+            "api version short" => Say::Api("1.10.12-release\n".to_owned()),
             "api status" => Say::Api("UP 0 years\n".to_owned()),
             "api show channels as json" | "api show calls as json" => rows(&[]),
             "exit" => Say::Reply("+OK bye".to_owned()),

@@ -8,6 +8,8 @@ use crate::domain::HangupCause;
 pub(super) fn run(world: &mut World, name: &str, arguments: &str) -> Option<String> {
     Some(match name {
         "status" => status(world),
+        // `version_function` in `mod_commands.c`.
+        "version" if arguments.trim() == "short" => "1.10.12-release\n".to_owned(),
         "version" => "FreeSWITCH Version 1.10.12-release+git~20240802T210227Z~a88d069d6f~64bit \
                       (git a88d069 2024-08-02 21:02:27Z 64bit)\n"
             .to_owned(),
