@@ -147,7 +147,7 @@ impl Supervisor {
             biased;
             () = self.drain.stopped() => Ended::Stopped,
             lost = link.ended() => self.ended(&lost),
-            never = self.keep_in_sync(&link, was_deaf) => match never {},
+            never = self.keep_in_sync(was_deaf) => match never {},
         };
         // A link that is held lives on.
         self.node.set_event_link(None);
@@ -156,7 +156,7 @@ impl Supervisor {
 
     /// Reads the truth until it is read, then takes a second look, and then compares counts until
     /// the link ends.
-    async fn keep_in_sync(&mut self, link: &Link, was_deaf: bool) -> std::convert::Infallible {
+    async fn keep_in_sync(&mut self, was_deaf: bool) -> std::convert::Infallible {
         let syncer = Syncer::new(&self.node, &self.sinks);
         loop {
             self.node.pool.any_live().await;
@@ -182,7 +182,7 @@ impl Supervisor {
             status.state = self.node.in_service();
             detail.clone_into(&mut status.detail);
         });
-        info!(version = %self.node.status().version, links = link.is_live(), "node is in service");
+        info!(version = %self.node.status().version, links = self.node.command_links().0, "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
         while let Err(error) = syncer.look(false).await {
             self.sync_failed(&error).await;
