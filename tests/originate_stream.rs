@@ -128,6 +128,41 @@ async fn each_leg_of_a_failover_is_told() {
 }
 
 #[tokio::test]
+async fn a_failover_goes_on_from_a_leg_that_does_not_answer_in_time() {
+    on_each(async |gateway| {
+        let request = pb::OriginateRequest {
+            ring_timeout: Some(prost_types::Duration {
+                seconds: 2,
+                nanos: 0,
+            }),
+            ..call(&[RING, ECHO], pb::OriginateStrategy::Failover)
+        };
+        let (told, status) = all(place(&gateway, request).await).await;
+        assert!(status.is_none(), "{status:?} after {:?}", words(&told));
+        let of = |at| format!("{at} of {:?}", words(&told));
+        let place = |word: &str| words(&told).iter().position(|told| told == word);
+        assert!(place("leg ended 0").is_some(), "{}", of("leg ended 0"));
+        assert!(
+            place("started 1") < place("answered 1"),
+            "{}",
+            of("started 1")
+        );
+        assert_eq!(words(&told).last().unwrap(), "ended 1");
+        let cause = told.iter().find_map(|progress| match progress {
+            Progress::LegEnded(leg) => leg.session.as_ref()?.hangup.as_ref().map(|end| end.cause()),
+            _ => None,
+        });
+        assert_eq!(cause, Some(HangupCause::NoAnswer));
+        let Some(Progress::Ended(leg)) = told.into_iter().last() else {
+            panic!("ends")
+        };
+        hang_up(&gateway, &leg.session.unwrap().session_id).await;
+        gateway
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_leg_that_answers_first_wins_a_forked_call() {
     on_each(async |gateway| {
         let stream = place(&gateway, call(&[RING, ECHO], pb::OriginateStrategy::Forked)).await;

@@ -79,6 +79,16 @@ async fn sim_dial_strings_end_as_they_say_and_when() {
         ("sim/reject", "-ERR CALL_REJECTED", 0),
         ("sim/GATEWAY_DOWN?delay=1s", "-ERR GATEWAY_DOWN", 1),
         ("{originate_timeout=10}sim/no_answer", "-ERR NO_ANSWER", 9),
+        (
+            "{originate_timeout=3,originate_continue_on_timeout=true}sim/no_answer|sim/busy?delay=1s",
+            "-ERR USER_BUSY",
+            3,
+        ),
+        (
+            "{originate_timeout=3}sim/no_answer|sim/answer",
+            "-ERR NO_ANSWER",
+            2,
+        ),
         ("sim/nonsense", "-ERR INVALID_URL", 0),
         ("sim/busy|sim/answer?delay=1s", "+OK", 1),
         ("sim/answer?delay=9s,sim/answer?delay=2s", "+OK", 2),

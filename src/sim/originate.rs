@@ -77,7 +77,7 @@ pub(super) async fn originate(
     let timeout = value("originate_timeout")
         .and_then(|(_, text)| text.parse().ok())
         .map_or(timeout, Duration::from_secs);
-    let deadline = Instant::now() + timeout.saturating_sub(ELAPSED);
+    let goes_on = value("originate_continue_on_timeout").is_some_and(|(_, text)| text == "true");
     let mut last = HangupCause::DestinationOutOfOrder;
     for group in &parsed.groups {
         let changed = Arc::new(Originator::default());
@@ -112,10 +112,13 @@ pub(super) async fn originate(
             }
         }
         let stop_early = value("ignore_early_media").is_none_or(|(_, text)| text != "true");
+        // Each group has the whole time.
+        let deadline = Instant::now() + timeout.saturating_sub(ELAPSED);
         match legs.wait(&changed, deadline, stop_early).await {
             Ended::Answered(uuid) => return Ok(uuid),
             Ended::Failed(Some(cause)) => last = cause,
             Ended::Failed(None) => {}
+            Ended::TimedOut if goes_on => last = HangupCause::NoAnswer,
             Ended::TimedOut => return Err(HangupCause::NoAnswer),
         }
     }
