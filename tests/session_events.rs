@@ -183,6 +183,28 @@ async fn the_peer_of_a_bridged_leg_is_the_other_one() {
             code_and_reason(&status),
             (Code::FailedPrecondition, "SESSION_STATE".to_owned())
         );
+        let elsewhere = pb::GetPeerRequest {
+            call_id: a.call_id.clone(),
+            session_id: b.session_id.clone(),
+        };
+        let status = within(gateway.calls().get_peer(elsewhere))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            code_and_reason(&status),
+            (Code::FailedPrecondition, "SESSION_STATE".to_owned())
+        );
+        let facts = ["session_id", "call_id"].map(|key| metadata(&status, key));
+        assert_eq!(facts, [b.session_id.clone(), b.call_id.clone()]);
+        let nobody = pb::GetPeerRequest {
+            call_id: a.call_id.clone(),
+            session_id: "nobody".to_owned(),
+        };
+        let status = within(gateway.calls().get_peer(nobody)).await.unwrap_err();
+        assert_eq!(
+            code_and_reason(&status),
+            (Code::NotFound, "SESSION_NOT_FOUND".to_owned())
+        );
         let bridge = pb::BridgeRequest {
             session_id: a.session_id.clone(),
             peer: Some(pb::bridge_request::Peer::PeerSessionId(

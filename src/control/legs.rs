@@ -144,7 +144,17 @@ impl Control {
     pub fn peer(&self, call: &CallId, id: &SessionId) -> Result<Arc<Session>, Failure> {
         let call = self.call(call)?;
         let Some(session) = call.sessions.iter().find(|session| session.id == *id) else {
-            return Err(Failure::session_not_found(id).with("call_id", &call.id));
+            let session = self
+                .session(id)
+                .map_err(|failure| failure.with("call_id", &call.id))?;
+            let message = format!(
+                "session {id} is in call {}, not in {}",
+                session.call, call.id
+            );
+            return Err(Failure::new(Reason::SessionState, message)
+                .session(id)
+                .node(&session.node)
+                .with("call_id", &session.call));
         };
         if let Some(peer) = &session.peer {
             return self.session(peer);
