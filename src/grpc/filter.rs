@@ -40,9 +40,11 @@ enum Kind {
     Time,
     /// Texts by name.
     Map,
-    /// A value of an enum, with or without the prefix of its names.
+    /// A value of an enum, with or without the prefix of its names, or with FreeSWITCH's.
     Enum {
         prefix: &'static str,
+        /// The prefix of FreeSWITCH's own names of them; empty where it has none.
+        wire: &'static str,
         name_of: fn(i32) -> Option<&'static str>,
     },
 }

@@ -24,6 +24,7 @@ impl Listed for Session {
             "direction",
             Kind::Enum {
                 prefix: "DIRECTION_",
+                wire: "",
                 name_of: |number| Some(pb::Direction::try_from(number).ok()?.as_str_name()),
             },
         ),
@@ -31,6 +32,7 @@ impl Listed for Session {
             "state",
             Kind::Enum {
                 prefix: "SESSION_STATE_",
+                wire: "CS_",
                 name_of: |number| Some(pb::SessionState::try_from(number).ok()?.as_str_name()),
             },
         ),
@@ -38,12 +40,23 @@ impl Listed for Session {
             "call_state",
             Kind::Enum {
                 prefix: "CALL_STATE_",
+                wire: "CCS_",
                 name_of: |number| Some(pb::CallState::try_from(number).ok()?.as_str_name()),
             },
         ),
         field("live", Kind::Flag),
         field("answered", Kind::Flag),
         field("parked", Kind::Flag),
+        field("destination_number", Kind::Text),
+        field("peer_session_id", Kind::Text),
+        field(
+            "hangup.cause",
+            Kind::Enum {
+                prefix: "HANGUP_CAUSE_",
+                wire: "",
+                name_of: |number| Some(pb::HangupCause::try_from(number).ok()?.as_str_name()),
+            },
+        ),
         field("times.created", Kind::Time),
         field("label", Kind::Map),
         field("variable", Kind::Map),
@@ -62,6 +75,19 @@ impl Listed for Session {
             "live" => test(Value::Flag(self.is_live())),
             "answered" => test(Value::Flag(self.answered)),
             "parked" => test(Value::Flag(self.parked)),
+            "destination_number" => {
+                !self.destination.is_empty() && test(Value::Text(&self.destination))
+            }
+            "peer_session_id" => {
+                let peer = self.peer.as_ref();
+                peer.is_some_and(|peer| test(Value::Text(peer.as_str())))
+            }
+            "hangup.cause" => {
+                let cause = self.hangup.as_ref().and_then(|hangup| hangup.cause);
+                cause
+                    .and_then(|cause| pb::HangupCause::try_from(i32::from(cause.number())).ok())
+                    .is_some_and(|cause| test(Value::Text(cause.as_str_name())))
+            }
             "times.created" => self.times.created.is_some_and(|at| test(Value::Time(at))),
             "label" => label(&self.labels, key, test),
             "variable" => self
@@ -78,6 +104,7 @@ impl Listed for Call {
         field("session_id", Kind::Text),
         field("node_id", Kind::Text),
         field("live", Kind::Flag),
+        field("answered", Kind::Flag),
         field("started", Kind::Time),
         field("ended", Kind::Time),
         field("label", Kind::Map),
@@ -106,6 +133,7 @@ impl Listed for Job {
             "state",
             Kind::Enum {
                 prefix: "JOB_STATE_",
+                wire: "",
                 name_of: |number| Some(pb::JobState::try_from(number).ok()?.as_str_name()),
             },
         ),
@@ -142,6 +170,7 @@ impl Listed for Node {
             "state",
             Kind::Enum {
                 prefix: "NODE_STATE_",
+                wire: "",
                 name_of: |number| Some(pb::NodeState::try_from(number).ok()?.as_str_name()),
             },
         ),

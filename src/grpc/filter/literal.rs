@@ -6,6 +6,9 @@ use std::time::SystemTime;
 use super::problem::{Problem, Result};
 use super::{Field, Kind, Value};
 
+/// Above the number of any value of an enum.
+const MOST: i32 = 1024;
+
 /// A value as the filter has it; of an enum, the full name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Literal {
@@ -37,10 +40,15 @@ impl Literal {
                     Problem::at(at, problem)
                 })
             }
-            Kind::Enum { prefix, name_of } => {
-                let mut names = (1..i32::from(u8::MAX)).filter_map(name_of);
+            Kind::Enum {
+                prefix,
+                wire,
+                name_of,
+            } => {
+                let mut names = (1..MOST).filter_map(name_of);
+                let short = value.strip_prefix(wire).unwrap_or(&value);
                 let is_meant =
-                    |name: &&str| *name == value || name.strip_prefix(prefix) == Some(&value);
+                    |name: &&str| *name == value || name.strip_prefix(prefix) == Some(short);
                 names.clone().find(is_meant).map_or_else(
                     || {
                         let known: Vec<&str> = names

@@ -145,8 +145,9 @@ impl Parser<'_> {
         let (field, key) = self.find(&name, start)?;
         let at = self.here();
         let Some(Word::Operator(operator)) = self.peek() else {
-            let example = match field.kind {
-                Kind::Flag => format!("{name} = true"),
+            let example = match (&field.kind, &key) {
+                (Kind::Flag, _) => format!("{name} = true"),
+                (Kind::Map, None) => format!("{name}.NAME = \"value\""),
                 _ => format!("{name} = \"value\""),
             };
             return Err(Problem::at(
@@ -157,6 +158,9 @@ impl Parser<'_> {
         let operator = *operator;
         self.tokens = &self.tokens[1..];
         let value_at = self.here();
+        if let (Operator::Equal, Some(Word::Operator(Operator::Equal))) = (operator, self.peek()) {
+            return Err(Problem::at(value_at, "write = once"));
+        }
         let (value, is_quoted) = self.value()?;
         let is_star = value == "*" && !is_quoted;
         if let (Kind::Map, None) = (&field.kind, &key) {
@@ -271,14 +275,21 @@ impl Parser<'_> {
         }
         let problem = match name {
             "and" | "or" | "not" => format!("write {} in capitals", name.to_uppercase()),
-            "&&" | "||" => "write AND or OR".to_owned(),
+            "&" | "&&" => "write AND".to_owned(),
+            "|" | "||" => "write OR".to_owned(),
             _ => {
                 let known = self.fields.iter().map(|field| match field.kind {
                     Kind::Map => format!("{}.NAME", field.name),
                     _ => field.name.to_owned(),
                 });
                 let known = known.collect::<Vec<_>>().join(", ");
-                format!("there is no field {name:?}; there are {known}")
+                let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+                let has_labels = self.fields.iter().any(|field| field.name == "label");
+                let hint = match has_labels && name.chars().all(is_word) {
+                    true => format!("; write label.{name} for a label of your own"),
+                    false => String::new(),
+                };
+                format!("there is no field {name:?}; there are {known}{hint}")
             }
         };
         Err(Problem::at(at, problem))

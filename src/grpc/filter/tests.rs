@@ -24,6 +24,7 @@ impl Listed for Thing {
             name: "state",
             kind: Kind::Enum {
                 prefix: "NODE_STATE_",
+                wire: "",
                 name_of: |number| Some(pb::NodeState::try_from(number).ok()?.as_str_name()),
             },
         },
@@ -132,6 +133,32 @@ fn terms_hold_or_do_not() {
 }
 
 #[test]
+fn what_people_write_first_is_answered_with_what_to_write() {
+    for (filter, advice) in [
+        ("label", "label.NAME = \"value\""),
+        ("team = blue", "write label.team"),
+        ("node_id == c", "write = once"),
+        ("live = true & live = true", "write AND"),
+        ("live = true | live = true", "write OR"),
+    ] {
+        assert!(refused(filter).contains(advice), "{}", refused(filter));
+    }
+}
+
+#[test]
+fn states_can_be_written_as_freeswitch_does() {
+    use crate::tracker::Session;
+    for (filter, again) in [
+        ("state = CS_EXECUTE", "state = SESSION_STATE_EXECUTE"),
+        ("call_state = CCS_ACTIVE", "call_state = ACTIVE"),
+    ] {
+        let parsed = ListFilter::of::<Session>(filter);
+        assert_eq!(parsed, ListFilter::of::<Session>(again), "{filter}");
+    }
+    assert!(ListFilter::of::<Session>("state = CCS_EXECUTE").is_err());
+}
+
+#[test]
 fn terms_are_joined_as_aip_160_says() {
     let (yes, no) = ("live = true", "live = false");
     for filter in [
@@ -174,7 +201,7 @@ fn what_is_refused_says_where_and_what_to_write() {
         ("state", 6, "state = \"value\""),
         ("live", 5, "live = true"),
         ("state =", 8, "a value is missing"),
-        ("state == READY", 8, "a value is missing"),
+        ("state == READY", 8, "write = once"),
         ("state x", 7, "an operator is missing"),
         (
             "state = UP",
@@ -193,7 +220,7 @@ fn what_is_refused_says_where_and_what_to_write() {
         ("node_id = \"a", 11, "close it"),
         ("node_id = \"a\\x\"", 13, "\\\\"),
         ("node_id = a and live = true", 13, "AND in capitals"),
-        ("node_id = a && live = true", 13, "AND or OR"),
+        ("node_id = a && live = true", 13, "write AND"),
         ("!live = true", 1, "!= or NOT"),
         ("- live = true", 1, "right in front"),
         ("(live = true", 1, "is not closed"),
