@@ -175,6 +175,12 @@ fn parse_address(text: &str) -> Result<Uri, String> {
 fn parse_timeout(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        _ if text
+            .parse()
+            .is_ok_and(|seconds: f64| seconds > 0.0 && seconds.is_finite()) =>
+        {
+            Err(format!("has no unit; write {text}s"))
+        }
         _ => Err("is no duration longer than zero; write for example 500ms or 3s".to_owned()),
     }
 }
@@ -248,6 +254,15 @@ mod tests {
         for text in ["127.0.0.1", "https://a:1", "ftp://a:1", "", "a b:1"] {
             assert!(parse_address(text).is_err(), "{text}");
         }
-        assert!(parse_timeout("0s").is_err() && parse_timeout("3").is_err());
+    }
+
+    #[test]
+    fn a_timeout_without_its_unit_is_told_so() {
+        assert_eq!(parse_timeout("3").unwrap_err(), "has no unit; write 3s");
+        for text in ["0s", "0", "soon", "-1s"] {
+            let told = parse_timeout(text).unwrap_err();
+            assert!(told.contains("longer than zero"), "{text}: {told}");
+        }
+        assert_eq!(parse_timeout("500ms"), Ok(Duration::from_millis(500)));
     }
 }

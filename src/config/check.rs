@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::layers::{Layers, Tree};
 use super::{Config, NodeNeed, Password, Problem, Problems, Size, Source};
+use crate::domain::NodeId;
 use crate::esl::quote::check_variable_name;
 
 /// Longest span that a timer can wait for.
@@ -115,16 +116,23 @@ impl<'a> Check<'a> {
         let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
         for (index, entry) in tree.nodes.into_iter().enumerate() {
             let key = format!("nodes[{index}]");
-            let node = self.node(&key, entry, default_links, fallback);
-            let Some(node) = node else { continue };
-            if let Some(first) = seen.insert(node.id.clone(), index) {
+            let id = entry
+                .id
+                .as_ref()
+                .and_then(|text| text.parse::<NodeId>().ok());
+            if let Some(id) = id
+                && let Some(first) = seen.insert(id.clone(), index)
+            {
                 self.add(
                     &format!("{key}.id"),
-                    Some(&format_args!("`{}`", node.id)),
+                    Some(&format_args!("`{id}`")),
                     &format!("is also the id of nodes[{first}]"),
                     "give each node an id of its own",
                 );
             }
+            let Some(node) = self.node(&key, entry, default_links, fallback) else {
+                continue;
+            };
             let address = node.address.to_string();
             if let Some(first) = reached.insert(address.to_ascii_lowercase(), index) {
                 self.add(

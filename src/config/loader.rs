@@ -97,11 +97,11 @@ impl<'a> Loader<'a> {
         self.lay_flags(&mut layers, &mut problems);
 
         let Some(tree) = layers.read(&mut problems) else {
-            return Err(problems);
+            return Err(problems.sorted());
         };
         let mut check = Check::new(&layers, self.source, &mut problems);
         let config = check.finish(tree, self.need, fallback.as_ref());
-        problems.or(config)
+        problems.sorted().or(config)
     }
 
     fn read_file(&self) -> Result<Layers, Problems> {

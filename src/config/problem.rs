@@ -3,6 +3,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
+/// The sections of a configuration, in order.
+const SECTIONS: [&str; 8] = [
+    "grpc", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
+];
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -58,7 +63,12 @@ impl fmt::Display for Problem {
         if let Some(value) = &self.value {
             write!(f, "{value} ")?;
         }
-        write!(f, "{}; {} ({})", self.reason, self.remedy, self.origin)
+        write!(f, "{}; {}", self.reason, self.remedy)?;
+        match (&self.value, &self.origin) {
+            // Nothing was given, so nothing came from anywhere.
+            (None, Origin::Default) => Ok(()),
+            (_, origin) => write!(f, " ({origin})"),
+        }
     }
 }
 
@@ -74,6 +84,19 @@ impl Problems {
                 None
             }
         }
+    }
+
+    /// In the order of the keys: sections as the example has them, then by name and number. What is
+    /// about no key, as the file or a variable of the environment, stands first.
+    pub(super) fn sorted(mut self) -> Self {
+        self.0.sort_by_cached_key(|problem| {
+            let section = problem.key.split(['.', '[']).next();
+            let rank = SECTIONS.iter().position(|name| Some(*name) == section);
+            let numbers = |part: &str| part.parse::<usize>().map_err(|_| part.to_owned());
+            let parts: Vec<_> = problem.key.split(['.', '[', ']']).map(numbers).collect();
+            (rank, parts)
+        });
+        self
     }
 
     /// `made`, if there are no problems.

@@ -288,11 +288,11 @@ fn errors_of_environment_and_flags_name_them() {
     assert_eq!(
         lines(load),
         [
-            "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",
             "grcp: is no key; the keys here are `grpc`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log` (environment variable SWITCHGATE__GRCP__LISTEN)",
             "grpc.listen: `50061` is not an IP address with a port; write ADDRESS:PORT, such as 127.0.0.1:50061 or [::]:50061 (environment variable SWITCHGATE__GRPC__LISTEN)",
-            "log.level: `loud` is no log level; write off, error, warn, info, debug or trace, or parts such as info,switchgate::esl=debug (--log-level)",
             "nodes[0].id: `a b` holds ' '; allowed are letters, digits and - . _ @ : + ~ * ! / =; give a short name, such as fs1 (--node)",
+            "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",
+            "log.level: `loud` is no log level; write off, error, warn, info, debug or trace, or parts such as info,switchgate::esl=debug (--log-level)",
         ]
     );
 }
@@ -311,15 +311,15 @@ fn all_errors_come_at_once_and_none_twice() {
     assert_eq!(
         keys,
         [
+            "grpc.deadlines.max",
+            "grpc.deadlines.max",
             "grpc.listen",
             "grpc.port",
             "nodes[0]",
             "nodes[1].id",
+            "nodes[2].command_links",
             "esl.probe_after",
             "events.journal_bytes",
-            "grpc.deadlines.max",
-            "grpc.deadlines.max",
-            "nodes[2].command_links",
         ],
         "{found:#?}"
     );
@@ -344,7 +344,7 @@ fn serve_without_nodes_is_told_the_three_ways() {
     assert_eq!(
         lines(required),
         [
-            "nodes: names no FreeSWITCH to control; give --node NAME=HOST:PORT, list nodes in a file for --config, or try --demo, which simulates two (the default)"
+            "nodes: names no FreeSWITCH to control; give --node NAME=HOST:PORT, list nodes in a file for --config, or try --demo, which simulates two"
         ]
     );
     let demo = Loader::new(&source).need(NodeNeed::Simulated);
@@ -411,4 +411,38 @@ fn no_error_shows_a_password() {
         let found = lines(Loader::new(&source).load());
         assert!(found.len() == 1 && !found[0].contains(secret), "{found:?}");
     }
+}
+
+#[test]
+fn a_node_that_is_not_complete_may_have_an_id_twice_too() {
+    let text = "nodes: [{id: a, address: one, password: x}, {id: a, password: x}]";
+    let keys: Vec<String> = load(text, Fake::new())
+        .unwrap_err()
+        .0
+        .into_iter()
+        .map(|problem| problem.key)
+        .collect();
+    assert_eq!(keys, ["nodes[1].address", "nodes[1].id"]);
+}
+
+#[test]
+fn errors_come_in_the_order_of_the_keys() {
+    let text = "log: {level: x=y=z}\ngrpc: {keepalive_timeout: 0s, deadlines: {default: soon}}\n\
+                esl: {max_pending: 0}\nnodes: [{id: a b, address: one, password: x}]";
+    let keys: Vec<String> = load(text, Fake::new())
+        .unwrap_err()
+        .0
+        .into_iter()
+        .map(|problem| problem.key)
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "grpc.deadlines.default",
+            "grpc.keepalive_timeout",
+            "nodes[0].id",
+            "esl.max_pending",
+            "log.level"
+        ]
+    );
 }
