@@ -3,6 +3,7 @@
 
 mod cause;
 mod deadline;
+mod event_name;
 mod failure;
 mod id;
 mod identity;
@@ -11,10 +12,11 @@ mod text;
 
 pub use cause::{HangupCause, UnknownCause};
 pub use deadline::Deadline;
+pub use event_name::{EVENT_NAMES, EventNameError, check_event_name};
 pub use failure::{Failure, FieldViolation, Reason};
 pub use id::{CallId, IdError, JobId, NodeId, SessionId};
 pub use identity::Identity;
 #[cfg(test)]
 pub(crate) use identity::identity;
 pub use state::{CallState, ChannelState, Direction, NodeState};
-pub use text::{TextError, check_wire_text};
+pub use text::{TextError, check_wire_text, nearest};

@@ -361,3 +361,31 @@ async fn a_slow_watch_misses_events_but_never_the_state() {
     assert!(last.unwrap().hangup.is_some());
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_name_that_no_event_has_is_refused_with_the_right_one() {
+    let gateway = Gateway::over_sim().await;
+    let leg = leg(&gateway).await;
+    for (wrong, right) in [
+        ("CHANNEL_ANSWR", "CHANNEL_ANSWER"),
+        ("channel_hold", "CHANNEL_HOLD"),
+        ("Dtmf", "DTMF"),
+        ("CHANNEL_PARKED_BY_ME", ""),
+        ("", ""),
+    ] {
+        let request = wait(&leg, &["CHANNEL_HANGUP", wrong], ReturnWhen::First);
+        let status = within(gateway.sessions().wait_for_events(request))
+            .await
+            .unwrap_err();
+        assert_invalid(&status, "event_names[1]");
+        assert!(status.message().contains(right), "{wrong}: {status:?}");
+    }
+    // What a module calls its own events is its affair.
+    let free = pb::WaitForEventsRequest {
+        timeout: millis(1),
+        ..wait(&leg, &["conference::x", "my-events"], ReturnWhen::First)
+    };
+    assert_eq!(waited(&gateway, free).await.pending_names.len(), 2);
+    hang_up(&gateway, &leg.0).await;
+    gateway.stop().await;
+}

@@ -28,9 +28,53 @@ pub fn check_wire_text(text: &str) -> Result<(), TextError> {
     }
 }
 
+/// The word that may have been meant: the one with the fewest characters to change, 2 at most and no
+/// more than half of them.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (word.len() / 2).min(2);
+    known
+        .filter(|other| other.len().abs_diff(word.len()) <= most)
+        .map(|other| (distance(word, other), other))
+        .filter(|(distance, _)| *distance <= most)
+        // Of several the first by name, so that the answer is always the same.
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// How many bytes must be put in, left out or replaced to make one word of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, byte) in one.bytes().enumerate() {
+        let mut diagonal = at;
+        row[0] = at + 1;
+        for (column, compared) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(byte != compared);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_word_is_two_changes_away_at_most() {
+        let known = ["playback", "park", "play_and_get_digits", "answer"];
+        for (word, meant) in [
+            ("plaback", Some("playback")),
+            ("playbakc", Some("playback")),
+            ("answer", Some("answer")),
+            ("bark", Some("park")),
+            ("ecko", None),
+            ("pa", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, known.into_iter()), meant, "{word}");
+        }
+    }
 
     #[test]
     fn line_ends_and_nul_are_refused_and_placed() {

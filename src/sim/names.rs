@@ -215,3 +215,18 @@ impl KindSet {
         self.contains(EventKind::All)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EVENT_NAMES;
+
+    #[test]
+    fn the_kinds_are_those_that_clients_may_name() {
+        let kinds: Vec<&str> = EventKind::ALL_KINDS
+            .iter()
+            .map(|kind| kind.name())
+            .collect();
+        assert_eq!(kinds, EVENT_NAMES);
+    }
+}

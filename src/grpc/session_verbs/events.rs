@@ -9,7 +9,7 @@ use super::super::page::{Wanted, page_of_bytes};
 use super::super::watch::shutting_down;
 use super::hearing::{Heard, Hearing, is_last, record};
 use super::session_id;
-use crate::domain::{Deadline, Failure, SessionId};
+use crate::domain::{Deadline, Failure, SessionId, check_event_name};
 use crate::events::{Cursor, Entry, Record, SessionHistory, Start};
 use crate::pb;
 
@@ -74,6 +74,11 @@ impl Services {
                 "event_names",
                 format!("must be 1 to {MAX_NAMES} names"),
             ));
+        }
+        for (at, name) in pending.iter().enumerate() {
+            check_event_name(name).map_err(|error| {
+                Failure::invalid(format!("event_names[{at}]"), error.to_string())
+            })?;
         }
         let mut deadline = match optional_duration(request.timeout, "timeout")? {
             Some(timeout) => deadline.min(Deadline::after(timeout)),
