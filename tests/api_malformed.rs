@@ -321,3 +321,136 @@ async fn every_rpc_refuses_what_is_no_id_by_the_name_of_its_field() {
     assert!(get(&gateway, &live).await.unwrap().hangup.is_none());
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_text_that_must_be_given_is_called_missing() {
+    let gateway = Gateway::over_sim().await;
+    let session_id = answered(&gateway).await.session_id;
+    let peer = answered(&gateway).await.session_id;
+    let wanted = pb::BridgeRequest {
+        session_id: session_id.clone(),
+        peer: Some(bridge_request::Peer::PeerSessionId(peer.clone())),
+        ..Default::default()
+    };
+    within(gateway.sessions().bridge(wanted)).await.unwrap();
+    macro_rules! missing {
+        ($field:literal, $client:ident . $rpc:ident ( $($message:ident)::+ { $($name:ident: $value:expr),* })) => {{
+            #[allow(clippy::needless_update, reason = "one form for all requests")]
+            let request = $($message)::+ { $($name: $value,)* ..Default::default() };
+            let status = within(gateway.$client().$rpc(request)).await.err();
+            let status = status.unwrap_or_else(|| panic!("{} is taken", stringify!($rpc)));
+            assert_invalid(&status, $field);
+            // What to write comes behind.
+            let start = concat!($field, ": is missing; ");
+            assert!(status.message().starts_with(start), "{status:?}");
+        }};
+    }
+    let id = || session_id.clone();
+    let delay = Some(prost_types::Duration {
+        seconds: 1,
+        nanos: 0,
+    });
+    missing!("command", jobs.start_job(pb::StartJobRequest {}));
+    missing!("command", jobs.run_job(pb::RunJobRequest {}));
+    missing!("job_id", jobs.get_job(pb::GetJobRequest {}));
+    missing!(
+        "command",
+        nodes.run_api(pb::RunApiRequest {
+            node_id: "sim-0".to_owned()
+        })
+    );
+    missing!("node_id", nodes.get_node(pb::GetNodeRequest {}));
+    missing!("call_id", calls.get_call(pb::GetCallRequest {}));
+    missing!("session_id", sessions.get_session(pb::GetSessionRequest {}));
+    missing!(
+        "application",
+        sessions.execute(pb::ExecuteRequest { session_id: id() })
+    );
+    missing!(
+        "application",
+        sessions.broadcast(pb::BroadcastRequest { session_id: id() })
+    );
+    missing!(
+        "uri",
+        sessions.deflect(pb::DeflectRequest { session_id: id() })
+    );
+    missing!(
+        "files",
+        sessions.playback(pb::PlaybackRequest { session_id: id() })
+    );
+    missing!(
+        "files[0]",
+        sessions.playback(pb::PlaybackRequest {
+            session_id: id(),
+            files: vec![String::new()]
+        })
+    );
+    missing!(
+        "path",
+        sessions.start_recording(pb::StartRecordingRequest { session_id: id() })
+    );
+    missing!(
+        "path",
+        sessions.mask_recording(pb::MaskRecordingRequest { session_id: id() })
+    );
+    missing!(
+        "engine",
+        sessions.speak(pb::SpeakRequest { session_id: id() })
+    );
+    missing!(
+        "text",
+        sessions.speak(pb::SpeakRequest {
+            session_id: id(),
+            engine: "flite".to_owned(),
+            voice: "kal".to_owned()
+        })
+    );
+    missing!(
+        "digits",
+        sessions.send_dtmf(pb::SendDtmfRequest { session_id: id() })
+    );
+    missing!(
+        "digits",
+        sessions.schedule_dtmf(pb::ScheduleDtmfRequest {
+            session_id: id(),
+            delay: delay
+        })
+    );
+    missing!(
+        "extension",
+        sessions.transfer(pb::TransferRequest { session_id: id() })
+    );
+    missing!(
+        "extension.number",
+        sessions.transfer(pb::TransferRequest {
+            session_id: id(),
+            extension: Some(pb::OriginateExtension::default())
+        })
+    );
+    missing!(
+        "endpoint",
+        sessions.attended_transfer(pb::AttendedTransferRequest { session_id: id() })
+    );
+    missing!(
+        "endpoint",
+        sessions.bridge(pb::BridgeRequest {
+            session_id: id(),
+            peer: Some(bridge_request::Peer::Endpoint(String::new()))
+        })
+    );
+    missing!(
+        "names[0]",
+        sessions.get_variables(pb::GetVariablesRequest {
+            session_id: id(),
+            names: vec![String::new()]
+        })
+    );
+    missing!(
+        "endpoints[0]",
+        sessions.originate(pb::OriginateRequest {
+            endpoints: vec![String::new()]
+        })
+    );
+    hang_up(&gateway, &session_id).await;
+    gateway.stop().await;
+}

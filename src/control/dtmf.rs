@@ -193,7 +193,10 @@ impl Control {
 /// `switch_channel.c` reads them.
 fn tones(digits: &str, tone: Option<Duration>) -> Result<String, Failure> {
     if digits.is_empty() {
-        return Err(Failure::invalid("digits", "is empty"));
+        return Err(Failure::missing(
+            "digits",
+            "give those to send, such as 123#",
+        ));
     }
     if let Some(c) = digits
         .chars()

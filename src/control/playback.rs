@@ -260,15 +260,21 @@ impl Control {
     ) -> Result<Seen, Failure> {
         self.media_session(id)?;
         for (field, value) in [("engine", engine), ("voice", voice)] {
-            if value.is_empty() || value.contains('|') {
+            if value.contains('|') {
                 return Err(Failure::invalid(
                     field,
-                    "is empty or holds |, which separates the arguments",
+                    "holds |, which separates the arguments; remove it",
                 ));
             }
         }
-        if text.is_empty() {
-            return Err(Failure::invalid("text", "is empty"));
+        for (field, value, remedy) in [
+            ("engine", engine, "name a module for speech, such as flite"),
+            ("voice", voice, "name one of the engine, such as kal"),
+            ("text", text, "write what shall be said"),
+        ] {
+            if value.is_empty() {
+                return Err(Failure::missing(field, remedy));
+            }
         }
         for (field, value) in [("engine", engine), ("voice", voice), ("text", text)] {
             check_text(value).map_err(in_field(field))?;
@@ -346,14 +352,19 @@ fn target(request: &Playback) -> Result<String, Failure> {
     for (at, file) in request.files.iter().enumerate() {
         let field = format!("files[{at}]");
         check_text(file).map_err(in_field(&field))?;
-        if file.is_empty()
-            || file.starts_with(['{', '[', '<'])
+        if file.is_empty() {
+            return Err(Failure::missing(
+                field,
+                "name a file such as /folder/file.wav",
+            ));
+        }
+        if file.starts_with(['{', '[', '<'])
             || file.contains("@@")
             || (several && file.contains('!'))
         {
             return Err(Failure::invalid(
                 field,
-                "is empty, has variables of its own or holds @@, or ! among several; use `variables` and `start_offset_samples`",
+                "has variables of its own or holds @@, or ! among several; use `variables` and `start_offset_samples`",
             ));
         }
         if at > 0 {
@@ -362,10 +373,7 @@ fn target(request: &Playback) -> Result<String, Failure> {
         target.push_str(file);
     }
     if request.files.is_empty() {
-        return Err(Failure::invalid(
-            "files",
-            "is empty; give one file or tone at least",
-        ));
+        return Err(Failure::missing("files", "give one file or tone at least"));
     }
     if request.start_offset > 0 {
         if several {

@@ -134,6 +134,9 @@ fn variables(request: &Recording) -> String {
 }
 
 fn check_path(path: &str) -> Result<(), Failure> {
+    if path.is_empty() {
+        return Err(Failure::missing("path", "write /folder/file.wav"));
+    }
     check_text(path).map_err(in_field("path"))?;
     // FreeSWITCH would put its own folder in front of a relative one, and tell that in its events.
     if !path.starts_with('/') && !path.contains("://") || path.starts_with(['{', '[']) {

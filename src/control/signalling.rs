@@ -96,6 +96,9 @@ impl Control {
         deadline: Deadline,
     ) -> Result<(Seen, String), Failure> {
         let (session, node) = self.live_session(id)?;
+        if uri.is_empty() {
+            return Err(Failure::missing("uri", "write sip:USER@HOST"));
+        }
         if !(uri.starts_with("sip:") || uri.starts_with("sips:") || uri.starts_with("tel:"))
             || uri.contains(' ')
         {

@@ -60,6 +60,10 @@ impl Control {
             or(&extension.context, "default"),
         );
         check_dialplan(&dialplan)?;
+        if extension.number.is_empty() {
+            let remedy = "give a number of the dialplan, such as 1000";
+            return Err(Failure::missing("extension.number", remedy));
+        }
         if extension.number.starts_with(['-', '&']) {
             return Err(Failure::invalid(
                 "extension.number",

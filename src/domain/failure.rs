@@ -124,6 +124,11 @@ impl Failure {
         failure
     }
 
+    /// A text that must be given is empty; `remedy` says what to write.
+    pub fn missing(field: impl Into<String>, remedy: &str) -> Self {
+        Self::invalid(field, format!("is missing; {remedy}"))
+    }
+
     /// No session has this id.
     pub fn session_not_found(id: &SessionId) -> Self {
         Self::new(

@@ -64,6 +64,9 @@ pub enum Unquotable {
     /// An empty value where FreeSWITCH would see none.
     #[error("is empty, which FreeSWITCH cannot tell from absent; leave it out or unset it")]
     Empty,
+    /// A text without which there is no command; what to write instead.
+    #[error("is missing; {0}")]
+    Missing(&'static str),
     /// A value that FreeSWITCH takes for an array.
     #[error("starts with ARRAY::, which FreeSWITCH turns into an array; change the start")]
     Array,

@@ -29,8 +29,10 @@ pub(super) fn id<T: std::str::FromStr<Err = IdError>>(
     text: &str,
     field: &str,
 ) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|error: IdError| Failure::invalid(field, error.to_string()))
+    text.parse().map_err(|error: IdError| match error {
+        IdError::Empty => Failure::missing(field, "say which one is meant"),
+        _ => Failure::invalid(field, error.to_string()),
+    })
 }
 
 /// An identifier that may be left out.

@@ -94,7 +94,7 @@ pub fn uuid_kill(session: &SessionId, cause: HangupCause) -> ApiCommand {
 fn check_word(command: &str) -> Result<(), Unquotable> {
     check_wire_text(command)?;
     if command.is_empty() {
-        return Err(Unquotable::Empty);
+        return Err(Unquotable::Missing("name an api command such as status"));
     }
     match command.chars().find(|c| !c.is_ascii_graphic()) {
         Some(c) => Err(Unquotable::Word(c)),

@@ -7,7 +7,7 @@ use crate::domain::{HangupCause, SessionId};
 /// (`switch_core_session_execute_application_get_flags` in `switch_core_session.c`).
 pub fn check_application_name(name: &str) -> Result<(), Unquotable> {
     if name.is_empty() {
-        return Err(Unquotable::Empty);
+        return Err(Unquotable::Missing("name an application such as playback"));
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     match name.chars().find(|c| !allowed(*c)) {

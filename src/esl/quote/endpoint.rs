@@ -20,6 +20,11 @@ pub fn check_endpoint(endpoint: &str) -> Result<(), Unquotable> {
     {
         return Err(Unquotable::EndpointVariables(c));
     }
+    if endpoint.is_empty() {
+        return Err(Unquotable::Missing(
+            "write type/address, such as sofia/internal/1000@example.com",
+        ));
+    }
     if endpoint.contains(":_:") {
         return Err(Unquotable::EndpointSeparator);
     }

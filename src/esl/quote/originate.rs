@@ -287,7 +287,9 @@ fn check_argument(text: &str) -> Result<(), Unquotable> {
 fn check_extension(number: &str) -> Result<(), Unquotable> {
     check_argument(number)?;
     match number.chars().next() {
-        None => Err(Unquotable::Empty),
+        None => Err(Unquotable::Missing(
+            "give a number of the dialplan, such as 1000",
+        )),
         Some('&') => Err(Unquotable::ExtensionIsApplication),
         Some(_) => Ok(()),
     }

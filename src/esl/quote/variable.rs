@@ -44,7 +44,7 @@ pub fn check_variable_name(name: &str) -> Result<(), Unquotable> {
     };
     check_text(name)?;
     if name.is_empty() {
-        return Err(Unquotable::Empty);
+        return Err(Unquotable::Missing("name a variable such as my_variable"));
     }
     if name == "_body" {
         return Err(Unquotable::ReservedName);

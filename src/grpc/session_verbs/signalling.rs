@@ -233,7 +233,7 @@ impl Services {
         };
         let target = request
             .extension
-            .ok_or_else(|| Failure::invalid("extension", "is missing"))?;
+            .ok_or_else(|| Failure::missing("extension", "give a number of the dialplan"))?;
         let extension = Extension {
             number: target.number,
             dialplan: target.dialplan,
