@@ -176,6 +176,7 @@ async fn an_unknown_application_is_refused_and_the_leg_stays_up() {
             );
             assert_invalid(&status, "application");
             assert_eq!(metadata(&status, "application"), "plaback");
+            assert_eq!(metadata(&status, "suggestion"), "playback");
         }
         // The leg still does what it is told to.
         execute(&gateway, &id, "set", "a=b", ExecuteWait::Completed)

@@ -7,7 +7,8 @@ use switchgate::events::Entry;
 use switchgate::pb::{self, AmdDetection, BypassMode};
 use tonic::{Code, Status};
 
-use crate::gateway::{Gateway, on_each, within};
+use crate::client::violations;
+use crate::gateway::{Gateway, metadata, on_each, within};
 use crate::verbs::{
     Events, answered, before, bridged, commands, ended, is_failure, not_now, refuses, release,
     run_api, seconds, session, unanswered, until,
@@ -366,6 +367,9 @@ async fn without_its_module_a_leg_is_not_listened_to_and_stays_up() {
     ] {
         is_failure(&status, Code::InvalidArgument, "UNKNOWN_APPLICATION");
         assert!(status.message().contains("load mod_avmd"), "{status:?}");
+        // The application is the gateway's choice: no field is at fault.
+        assert_eq!(violations(&status), [""; 0]);
+        assert!(metadata(&status, "application").starts_with("avmd_st"));
     }
     assert_eq!(commands(&gateway), before);
     // Loaded and unloaded while the gateway runs.

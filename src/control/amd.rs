@@ -76,7 +76,7 @@ impl Control {
             true => ("avmd_start", "avmd::start"),
             false => ("avmd_stop", "avmd::stop"),
         };
-        self.check_application(node, application, "session_id", deadline)
+        self.check_own_application(node, application, deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;
         if self.has_amd(node, session, deadline).await? == on {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Control;
-use crate::domain::{Deadline, Failure, Reason};
+use crate::domain::{Deadline, Failure, Reason, nearest};
 use crate::esl::Command;
 use crate::fleet::{NO_DATABASE, Node};
 
@@ -28,9 +28,7 @@ struct Row {
 // === impl Control ===
 
 impl Control {
-    /// Refuses an application that the node does not have. The list is asked for once and again
-    /// when a module comes or goes (`show application as json`). Where FreeSWITCH runs without a
-    /// database it lists nothing, and nobody can check.
+    /// Refuses an application that a client named in `field` and the node does not have.
     pub(super) async fn check_application(
         &self,
         node: &Node,
@@ -38,33 +36,81 @@ impl Control {
         field: &str,
         deadline: Deadline,
     ) -> Result<(), Failure> {
-        let before = node.applications();
-        let known = match &before.known {
-            Some(known) => Arc::clone(known),
-            None => match ask(node, deadline).await.map_err(unsent)? {
-                Some(names) => {
-                    let names = Arc::new(names);
-                    node.learn_applications(&names, &before);
-                    names
-                }
-                None => return Ok(()),
-            },
-        };
-        // FreeSWITCH looks applications up without regard to case.
-        if known.contains(&name.to_ascii_lowercase()) {
+        let Some(lack) = lack(node, name, deadline).await? else {
             return Ok(());
-        }
-        let remedy = match name {
-            "avmd_start" | "avmd_stop" => "load mod_avmd there",
-            _ => "its module is not loaded",
         };
-        let description = format!("{name:?} is no application of node {}: {remedy}", node.id());
-        Err(
-            Failure::invalid_because(Reason::UnknownApplication, field, description)
-                .with("application", name)
-                .node(node.id()),
-        )
+        let refusal =
+            Failure::invalid_because(Reason::UnknownApplication, field, &*lack.description);
+        Err(lack.told(refusal, node))
     }
+
+    /// Refuses a verb whose application the node does not have: no field is at fault.
+    pub(super) async fn check_own_application(
+        &self,
+        node: &Node,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let Some(lack) = lack(node, name, deadline).await? else {
+            return Ok(());
+        };
+        let refusal = Failure::new(Reason::UnknownApplication, &*lack.description);
+        Err(lack.told(refusal, node))
+    }
+}
+
+/// An application that a node does not have.
+struct Lack {
+    name: String,
+    description: String,
+    /// The one that may be meant.
+    suggestion: Option<String>,
+}
+
+// === impl Lack ===
+
+impl Lack {
+    fn told(self, refusal: Failure, node: &Node) -> Failure {
+        let refusal = refusal.with("application", self.name).node(node.id());
+        match self.suggestion {
+            Some(suggestion) => refusal.with("suggestion", suggestion),
+            None => refusal,
+        }
+    }
+}
+
+/// Whether a node lacks an application. The list is asked for once and again when a module comes or
+/// goes (`show application as json`). Where FreeSWITCH runs without a database it lists nothing,
+/// and nobody can check.
+async fn lack(node: &Node, name: &str, deadline: Deadline) -> Result<Option<Lack>, Failure> {
+    let before = node.applications();
+    let known = match &before.known {
+        Some(known) => Arc::clone(known),
+        None => match ask(node, deadline).await.map_err(unsent)? {
+            Some(names) => {
+                let names = Arc::new(names);
+                node.learn_applications(&names, &before);
+                names
+            }
+            None => return Ok(None),
+        },
+    };
+    // FreeSWITCH looks applications up without regard to case.
+    let lower = name.to_ascii_lowercase();
+    if known.contains(&lower) {
+        return Ok(None);
+    }
+    let suggestion = nearest(&lower, known.iter().map(String::as_str)).map(str::to_owned);
+    let remedy = match (name, &suggestion) {
+        ("avmd_start" | "avmd_stop", _) => "load mod_avmd there".to_owned(),
+        (_, Some(near)) => format!("check the name, {near:?} perhaps, or load its module"),
+        (_, None) => "check the name, or load its module".to_owned(),
+    };
+    Ok(Some(Lack {
+        name: name.to_owned(),
+        description: format!("{name:?} is no application of node {}: {remedy}", node.id()),
+        suggestion,
+    }))
 }
 
 /// What a query failed with, told of the command that waited for it: that one was not sent.

@@ -125,7 +125,7 @@ impl Control {
             None,
         )
         .map_err(in_field("prompt"))?;
-        self.check_application(&node, "play_and_get_digits", "session_id", deadline)
+        self.check_own_application(&node, "play_and_get_digits", deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;
         let ticket = ticket.to_string();

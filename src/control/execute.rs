@@ -55,6 +55,24 @@ impl Control {
         request: &Execute,
         deadline: Deadline,
     ) -> Result<Executed, Failure> {
+        self.run_application(request, true, deadline).await
+    }
+
+    /// As [`Control::execute`], for a verb whose application no client named.
+    pub(super) async fn execute_own(
+        &self,
+        request: &Execute,
+        deadline: Deadline,
+    ) -> Result<Executed, Failure> {
+        self.run_application(request, false, deadline).await
+    }
+
+    async fn run_application(
+        &self,
+        request: &Execute,
+        is_named: bool,
+        deadline: Deadline,
+    ) -> Result<Executed, Failure> {
         // FreeSWITCH reads it as a signed number, and a negative one as for ever.
         if i32::try_from(request.loops).is_err() {
             return Err(Failure::invalid("loops", "is above 2147483647"));
@@ -71,9 +89,18 @@ impl Control {
             loops,
         )
         .map_err(|error| refused(&request.application, &error))?;
-        self.check_application(&node, &request.application, "application", deadline)
-            .await
-            .map_err(|failure| failure.session(&session.id))?;
+        let application = &request.application;
+        let known = match is_named {
+            true => {
+                self.check_application(&node, application, "application", deadline)
+                    .await
+            }
+            false => {
+                self.check_own_application(&node, application, deadline)
+                    .await
+            }
+        };
+        known.map_err(|failure| failure.session(&session.id))?;
         let wait = request.wait;
         let ticket = ticket.to_string();
         let witness = self.witness();

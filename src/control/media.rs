@@ -178,6 +178,6 @@ impl Control {
             loops: 1,
             wait: ExecuteWait::Started,
         };
-        Ok(self.execute(&request, deadline).await?.seen)
+        Ok(self.execute_own(&request, deadline).await?.seen)
     }
 }

@@ -88,7 +88,7 @@ impl Control {
         let ticket = chance::uuid();
         let text = sendmsg_execute(&session.id, application, &target, &ticket, true, loops)
             .map_err(in_field("files"))?;
-        self.check_application(&node, application, "files", deadline)
+        self.check_own_application(&node, application, deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;
         let (ticket, to_end) = (ticket.to_string(), request.to_end);
@@ -290,7 +290,7 @@ impl Control {
                 ExecuteWait::Started
             },
         };
-        Ok(self.execute(&request, deadline).await?.seen)
+        Ok(self.execute_own(&request, deadline).await?.seen)
     }
 
     /// `uuid_broadcast`; proof: its reply.

@@ -81,7 +81,7 @@ impl Control {
             loops: 1,
             wait: ExecuteWait::Completed,
         };
-        Ok(self.execute(&request, deadline).await?.seen)
+        Ok(self.execute_own(&request, deadline).await?.seen)
     }
 
     /// `uuid_deflect`, or `sendmsg` execute `redirect` for an inbound leg that is not answered;
@@ -147,7 +147,7 @@ impl Control {
         let ticket = chance::uuid();
         let text = sendmsg_execute(&session.id, "redirect", uri, &ticket, true, None)
             .map_err(in_field("uri"))?;
-        self.check_application(node, "redirect", "session_id", deadline)
+        self.check_own_application(node, "redirect", deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;
         let witness = self.witness();

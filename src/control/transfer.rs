@@ -148,7 +148,7 @@ impl Control {
         let arguments = format!("{{origination_uuid={third}}}{endpoint}");
         let text = sendmsg_execute(id, "att_xfer", &arguments, &ticket, false, None)
             .map_err(in_field("endpoint"))?;
-        self.check_application(&node, "att_xfer", "session_id", deadline)
+        self.check_own_application(&node, "att_xfer", deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;
         let (wanted, ticket) = (third.clone(), ticket.to_string());
