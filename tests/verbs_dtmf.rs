@@ -239,6 +239,13 @@ async fn bad_digits_and_numbers_name_their_field_and_reach_nobody() {
         ),
         (
             pb::CollectDigitsRequest {
+                pattern: "[".to_owned(),
+                ..good.clone()
+            },
+            "pattern",
+        ),
+        (
+            pb::CollectDigitsRequest {
                 timeout: Some(seconds(-1)),
                 ..good.clone()
             },

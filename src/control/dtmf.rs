@@ -1,5 +1,7 @@
 //! Digits: sending and collecting them.
 
+mod pattern;
+
 use std::time::Duration;
 
 use super::verb::{in_field, is_event, whole_seconds};
@@ -259,6 +261,12 @@ fn arguments(request: &Collect, variable: &str) -> Result<String, Failure> {
                 "holds a space or a quote, which separate the arguments",
             ));
         }
+    }
+    if let Some(problem) = pattern::broken(&request.pattern) {
+        return Err(Failure::invalid(
+            "pattern",
+            format!("{problem}; write it anew"),
+        ));
     }
     let or_silence = |file: &str| {
         if file.is_empty() {
