@@ -32,13 +32,21 @@ enum Outcome {
 impl Script {
     /// Reads what stands behind `sim/`: an outcome and `?name=duration&...`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (outcome, options) = text.split_once('?').unwrap_or((text, ""));
-        let option = |name: &str| {
-            let found = options
-                .split('&')
-                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-            found.and_then(|value| humantime::parse_duration(value).ok())
+        let (outcome, options) = match text.split_once('?') {
+            Some((outcome, options)) => (outcome, Some(options)),
+            None => (text, None),
         };
+        let (mut delay, mut ring, mut talk) = (Duration::ZERO, Duration::from_secs(1), None);
+        for option in options.into_iter().flat_map(|options| options.split('&')) {
+            let (name, value) = option.split_once('=')?;
+            let value = humantime::parse_duration(value).ok()?;
+            match name {
+                "delay" => delay = value,
+                "ring" => ring = value,
+                "talk" => talk = Some(value),
+                _ => return None,
+            }
+        }
         let outcome = match outcome {
             "answer" => Outcome::Answer,
             "ring_answer" => Outcome::RingAnswer,
@@ -51,9 +59,9 @@ impl Script {
         };
         Some(Self {
             outcome,
-            delay: option("delay").unwrap_or_default(),
-            ring: option("ring").unwrap_or(Duration::from_secs(1)),
-            talk: option("talk"),
+            delay,
+            ring,
+            talk,
         })
     }
 }
@@ -107,6 +115,14 @@ mod tests {
             Script::parse("NO_ROUTE_DESTINATION").map(|script| script.outcome),
             Some(Outcome::Fail(HangupCause::NoRouteDestination))
         );
-        assert_eq!(Script::parse("nonsense"), None);
+        for wrong in [
+            "nonsense",
+            "answer?delay=x",
+            "answer?dely=1s",
+            "answer?",
+            "busy?ring",
+        ] {
+            assert_eq!(Script::parse(wrong), None, "{wrong}");
+        }
     }
 }
