@@ -17,7 +17,7 @@ use clap::Parser;
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig, Size};
 use switchgate::control::Control;
-use switchgate::domain::NodeState;
+use switchgate::domain::{Deadline, NodeState};
 use switchgate::fleet::Node;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -133,7 +133,11 @@ fn main() -> Result<()> {
 
     let began = Instant::now();
     probes.forget();
-    let differences = callers.block_on(control.fleet.reconcile(&NODE.parse()?))?;
+    let differences = callers.block_on(
+        control
+            .fleet
+            .reconcile(&NODE.parse()?, Deadline::after(PATIENCE)),
+    )?;
     println!(
         "ReconcileNode: {} with {differences:?}",
         millis(began.elapsed())
