@@ -127,7 +127,8 @@ impl Truth {
             let own: BTreeMap<_, _> = own
                 .map(|row| (text(row, "uuid"), text(row, "callstate")))
                 .collect();
-            if own.len() == expected {
+            // As many can be ended ones that are still listed beside new ones that are not yet.
+            if own.len() == expected && own.values().all(|state| state != "HANGUP") {
                 return own;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;

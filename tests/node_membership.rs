@@ -280,11 +280,14 @@ async fn a_removal_by_force_ends_all_that_is_on_the_node_and_leaves_nothing() {
         .await
         .unwrap_err();
     assert_eq!(code_and_reason(&status).1, "SESSION_ENDED", "{status:?}");
-    assert!(
-        variables(&gateway, &session.session_id, &["x"])
-            .await
-            .is_empty()
-    );
+    let request = pb::GetVariablesRequest {
+        session_id: session.session_id.clone(),
+        ..Default::default()
+    };
+    let status = within(gateway.sessions().get_variables(request))
+        .await
+        .unwrap_err();
+    assert_eq!(code_and_reason(&status).1, "SESSION_ENDED", "{status:?}");
     let status = hang_up_status(&gateway, &session.session_id).await;
     assert_eq!(
         code_and_reason(&status),
