@@ -9,16 +9,16 @@ use switchgate::jobs::JobState;
 use switchgate::pb;
 
 use super::fill::{connected_again, over_fake, over_fake_with};
-use super::{assert_unavailable, job, job_end, leave, node, reached, run_job, seen, until};
+use super::{
+    SLACK, assert_too_late, assert_unavailable, call_to, job, job_end, leave, node, reached,
+    run_job, seen, timed, until,
+};
 use crate::fake_node::{FakeNode, Say};
 use crate::gateway::{Gateway, within};
 
 /// Waits for a `bgapi` and gives its `Job-UUID`.
 async fn bgapi(fake: &FakeNode, command: &str) -> String {
-    let start = format!("bgapi {command}");
-    until(|| fake.count(&start) > 0).await;
-    let heard = fake.heard();
-    let command = heard.iter().find(|one| one.starts_with(&start)).unwrap();
+    let command = until_heard(fake, &format!("bgapi {command}")).await;
     let (_, id) = command.split_once("Job-UUID: ").unwrap();
     id.to_owned()
 }
@@ -241,4 +241,48 @@ async fn a_refusal_that_is_late_is_the_end_of_its_job() {
         until(|| gateway.control.jobs.list()[0].state.is_end()).await;
     });
     assert_eq!(state.await, JobState::Failed);
+}
+
+#[tokio::test]
+async fn a_stream_of_a_call_whose_result_is_lost_ends_by_its_deadline() {
+    let (gateway, fake) = ready().await;
+    fake.on("bgapi", [Say::Reply("+OK Job-UUID: x".to_owned())]);
+    let applications = r#"{"row_count":1,"rows":[{"name":"park"}]}"#;
+    fake.on("api show application", [Say::Api(applications.to_owned())]);
+    let mut request = tonic::Request::new(pb::OriginateStreamRequest {
+        originate: Some(call_to("sim/busy")),
+    });
+    request.set_timeout(Duration::from_secs(2));
+    let mut sessions = gateway.sessions();
+    let told = async {
+        let mut stream = within(sessions.originate_stream(request)).await?;
+        while within(stream.get_mut().message()).await?.is_some() {}
+        Ok(())
+    };
+    // The leg has ended, which is heard; why, which the result says, is not.
+    let leg = async {
+        let command = until_heard(&fake, "bgapi originate").await;
+        let (_, id) = command.split_once("origination_uuid=").unwrap();
+        let (id, _) = id.split_once(']').unwrap();
+        fake.channel_event("CHANNEL_CREATE", id, &[("Channel-State", "CS_INIT")]);
+        fake.channel_event("CHANNEL_HANGUP", id, &[("Channel-State", "CS_HANGUP")]);
+    };
+    let ((told, took), ()) = tokio::join!(timed(told), leg);
+    let told: Result<(), tonic::Status> = told;
+    assert_too_late(&told.unwrap_err(), true);
+    assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
+    // What is left of the call is the job's to end.
+    let id = gateway.control.jobs.list()[0].id().to_string();
+    fake.job_result(&id, "-ERR USER_BUSY\n");
+    leave(gateway).await;
+}
+
+async fn until_heard(fake: &FakeNode, start: &str) -> String {
+    until(|| fake.count(start) > 0).await;
+    let heard = fake.heard();
+    heard
+        .iter()
+        .find(|one| one.starts_with(start))
+        .unwrap()
+        .clone()
 }
