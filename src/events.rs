@@ -7,7 +7,7 @@ mod journal;
 mod subscription;
 
 pub use cursor::{Cursor, CursorError};
-pub use filter::EventFilter;
+pub use filter::{EventFilter, FilterSpec, HeaderMatcher, MAX_MATCHERS, RegexError};
 pub use history::{HistoryConfig, SessionHistory};
 pub use journal::{Entry, Gap, GapReason, Journal, JournalConfig, Record};
 pub use subscription::{Item, SlowPolicy, Start, Subscription};

@@ -83,6 +83,9 @@ impl Watcher {
                 Message::NodeState(node) => {
                     return Ok(Told::State(node.node_id.clone(), node.state()));
                 }
+                Message::Snapshot(_) | Message::SnapshotEnd(_) => {
+                    panic!("no snapshot was asked for")
+                }
             }
         }
     }

@@ -47,6 +47,8 @@ pub enum GapReason {
     EventsLost,
     /// The subscriber was too slow.
     SlowConsumer,
+    /// The journal had no room for them any longer.
+    JournalOverrun,
 }
 
 /// Events are missing.

@@ -50,10 +50,11 @@ fn journal(max_bytes: usize) -> Arc<Journal> {
 }
 
 fn names(names: &[&str]) -> EventFilter {
-    EventFilter {
-        names: names.iter().map(|name| (*name).to_owned()).collect(),
-        ..EventFilter::default()
-    }
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    EventFilter::from(FilterSpec {
+        names,
+        ..FilterSpec::default()
+    })
 }
 
 fn begin(
@@ -324,10 +325,10 @@ async fn a_slow_reader_ends_with_the_cursor_to_go_on_from() {
 #[tokio::test]
 async fn gaps_and_states_of_other_nodes_are_not_told() {
     let journal = journal(usize::MAX);
-    let filter = EventFilter {
-        nodes: ["a".parse().unwrap()].into(),
-        ..EventFilter::default()
-    };
+    let filter = EventFilter::from(FilterSpec {
+        nodes: vec!["a".parse().unwrap()],
+        ..FilterSpec::default()
+    });
     let mut subscription = begin(&journal, filter, Start::Now, SlowPolicy::End, NO_LIMIT).unwrap();
     for node in ["a", "b"] {
         journal.append(state(node));

@@ -10,10 +10,13 @@ use super::convert::{HeaderChoice, id, optional_duration, to_event, to_node, to_
 use super::status::respond;
 use super::watch::{Watched, Watching};
 use crate::domain::{Failure, IdError};
-use crate::events::{Entry, EventFilter, Gap, GapReason, Item, SlowPolicy, Start, Subscription};
+use crate::events::{
+    Entry, EventFilter, FilterSpec, Gap, GapReason, HeaderMatcher, Item, MAX_MATCHERS, SlowPolicy,
+    Start, Subscription,
+};
 use crate::pb;
 use crate::pb::event_service_server::EventService;
-use crate::pb::{header_selection, subscribe_response, subscribe_start};
+use crate::pb::{header_matcher, header_selection, subscribe_response, subscribe_start};
 
 /// Shortest silence after which a checkpoint may be asked for.
 const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
@@ -43,6 +46,20 @@ impl EventService for Services {
             };
             self.stream(feed, deadline)
         }))
+    }
+
+    async fn list_events(
+        &self,
+        _: Request<pb::ListEventsRequest>,
+    ) -> Result<Response<pb::ListEventsResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn publish_event(
+        &self,
+        _: Request<pb::PublishEventRequest>,
+    ) -> Result<Response<pb::PublishEventResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }
 
@@ -150,18 +167,51 @@ impl Feed {
 }
 
 fn event_filter(filter: pb::EventFilter) -> Result<EventFilter, Failure> {
-    Ok(EventFilter {
-        names: filter.event_names.into_iter().collect(),
-        subclasses: filter.subclasses.into_iter().collect(),
+    if filter.headers.len() > MAX_MATCHERS {
+        return Err(Failure::invalid(
+            "filter.headers",
+            format!("has more than {MAX_MATCHERS} matchers"),
+        ));
+    }
+    let headers = filter.headers.into_iter().enumerate();
+    Ok(EventFilter::from(FilterSpec {
+        names: filter.event_names,
+        subclasses: filter.subclasses,
         nodes: ids(&filter.node_ids, "filter.node_ids")?,
         sessions: ids(&filter.session_ids, "filter.session_ids")?,
         calls: ids(&filter.call_ids, "filter.call_ids")?,
-    })
+        headers: headers
+            .map(|(at, matcher)| header_matcher(matcher, at))
+            .collect::<Result<_, _>>()?,
+    }))
 }
 
-fn ids<T>(texts: &[String], field: &str) -> Result<std::collections::HashSet<T>, Failure>
+fn header_matcher(matcher: pb::HeaderMatcher, at: usize) -> Result<HeaderMatcher, Failure> {
+    let invalid = |field: &str, problem: String| {
+        Failure::invalid(format!("filter.headers[{at}].{field}"), problem)
+    };
+    let name = matcher.name;
+    if name.is_empty() {
+        return Err(invalid("name", "is empty".to_owned()));
+    }
+    match matcher.test {
+        Some(header_matcher::Test::Exact(value)) => Ok(HeaderMatcher::exact(name, value)),
+        Some(header_matcher::Test::Prefix(value)) => Ok(HeaderMatcher::prefix(name, value)),
+        Some(header_matcher::Test::Regex(pattern)) => HeaderMatcher::regex(name, &pattern)
+            .map_err(|error| invalid("regex", error.to_string())),
+        Some(header_matcher::Test::Present(is_present)) => {
+            Ok(HeaderMatcher::present(name, is_present))
+        }
+        None => Err(invalid(
+            "test",
+            "is missing; set exact, prefix, regex or present".to_owned(),
+        )),
+    }
+}
+
+fn ids<T>(texts: &[String], field: &str) -> Result<Vec<T>, Failure>
 where
-    T: std::str::FromStr<Err = IdError> + Eq + std::hash::Hash,
+    T: std::str::FromStr<Err = IdError>,
 {
     texts
         .iter()
@@ -194,6 +244,7 @@ fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
                 .map_err(|error| Failure::invalid("start.cursor", format!("{error}")));
             Start::After(cursor?)
         }
+        Some(subscribe_start::Position::Snapshot(_)) => Start::Now,
     })
 }
 
@@ -202,6 +253,7 @@ pub(super) fn to_gap(gap: &Gap) -> pb::Gap {
         GapReason::LinkLost => pb::GapReason::LinkLost,
         GapReason::EventsLost => pb::GapReason::EventsLost,
         GapReason::SlowConsumer => pb::GapReason::SlowConsumer,
+        GapReason::JournalOverrun => pb::GapReason::JournalOverrun,
     };
     pb::Gap {
         count: gap.count,
@@ -213,5 +265,6 @@ pub(super) fn to_gap(gap: &Gap) -> pb::Gap {
         reason: reason.into(),
         began: Some(to_timestamp(gap.began)),
         ended: gap.ended.map(to_timestamp),
+        cursor: String::new(),
     }
 }

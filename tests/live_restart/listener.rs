@@ -125,6 +125,7 @@ impl Heard {
                     .push(Told::State(node.node_id.clone(), node.state()));
             }
             Message::Checkpoint(_) => {}
+            Message::Snapshot(_) | Message::SnapshotEnd(_) => panic!("no snapshot was asked for"),
         }
     }
 }

@@ -162,6 +162,9 @@ impl Follower {
                 self.told.push(format!("{} {}", node.node_id, node.state));
             }
             Some(Message::Checkpoint(_)) | None => {}
+            Some(Message::Snapshot(_) | Message::SnapshotEnd(_)) => {
+                panic!("no snapshot was asked for")
+            }
         }
     }
 }

@@ -7,7 +7,8 @@ use super::super::Services;
 use super::super::event_service::to_gap;
 use crate::domain::{Failure, NodeId, NodeState, SessionId};
 use crate::events::{
-    Cursor, Entry, EventFilter, Gap, GapReason, Item, Record, SlowPolicy, Start, Subscription,
+    Cursor, Entry, EventFilter, FilterSpec, Gap, GapReason, Item, Record, SlowPolicy, Start,
+    Subscription,
 };
 use crate::pb;
 
@@ -49,10 +50,10 @@ impl Hearing {
         session: &SessionId,
         start: Start,
     ) -> Result<Self, Failure> {
-        let filter = EventFilter {
-            sessions: [session.clone()].into(),
-            ..EventFilter::default()
-        };
+        let filter = EventFilter::from(FilterSpec {
+            sessions: vec![session.clone()],
+            ..FilterSpec::default()
+        });
         let subscription = Subscription::begin(
             &services.control.journal,
             filter,
