@@ -100,7 +100,7 @@ impl App {
         let sinks = Sinks {
             tracker: Tracker::start(tracker_config, &back),
             jobs: Jobs::start(jobs_config, &back),
-            journal: Arc::new(Journal::with_history(journal_config, history_config)),
+            journal: Journal::start(journal_config, history_config, &back),
         };
         let journal = Arc::clone(&sinks.journal);
         sinks

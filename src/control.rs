@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
     use crate::esl::{ConnectionConfig, Event, Limits, TcpDialer};
-    use crate::events::{Entry, JournalConfig, Record};
+    use crate::events::{Entry, HistoryConfig, JournalConfig, Record};
     use crate::fleet::Sinks;
     use crate::jobs::JobsConfig;
     use crate::tracker::TrackerConfig;
@@ -182,7 +182,7 @@ mod tests {
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Arc::new(Journal::new(JournalConfig::default())),
+            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
         };
         Control {
             fleet: Fleet::start(Vec::new(), &sinks, &drain),

@@ -4,6 +4,9 @@ mod cursor;
 mod filter;
 mod history;
 mod journal;
+mod log;
+mod ring;
+mod sleepers;
 mod subscription;
 
 pub use cursor::{Cursor, CursorError};

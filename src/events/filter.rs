@@ -1,12 +1,16 @@
 //! Which events a subscriber wants.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
+use percent_encoding::percent_decode;
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::journal::Record;
+use super::journal::{Entry, Record};
 use crate::domain::{CallId, NodeId, SessionId};
 
+/// The name of the events that have a subclass.
+pub(super) const CUSTOM: &[u8] = b"CUSTOM";
 /// Most matchers that one filter may have.
 pub const MAX_MATCHERS: usize = 16;
 /// Longest regular expression, in bytes.
@@ -60,15 +64,32 @@ pub enum RegexError {
     Malformed(String),
 }
 
-/// A filter, compiled once for each subscription.
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
+
+/// A filter, compiled once for each subscription. To ask it costs no allocation, unless a value has
+/// to be decoded.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
-    names: HashSet<String>,
-    subclasses: HashSet<String>,
-    nodes: HashSet<NodeId>,
-    sessions: HashSet<SessionId>,
-    calls: HashSet<CallId>,
+    names: Set<Box<[u8]>>,
+    subclasses: Set<Box<[u8]>>,
+    nodes: Set<NodeId>,
+    sessions: Set<SessionId>,
+    calls: Set<CallId>,
     headers: Vec<HeaderMatcher>,
+}
+
+/// What an event must have for a filter to want it. A filter has several of a kind, one of which
+/// must be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    Session(SessionId),
+    Call(CallId),
+    Name(Box<[u8]>),
+    /// Of a `CUSTOM` event.
+    Subclass(Box<[u8]>),
+    Node(NodeId),
+    /// Nothing in particular.
+    Any,
 }
 
 // === impl HeaderMatcher ===
@@ -115,13 +136,19 @@ impl HeaderMatcher {
     }
 
     fn fits(&self, record: &Record) -> bool {
-        let value = record.event.headers().decoded(&self.name);
+        let value = record.event.headers().raw(&self.name);
         match (&self.test, value) {
             (Test::Present(is_wanted), value) => *is_wanted == value.is_some(),
             (_, None) => false,
-            (Test::Exact(wanted), Some(value)) => *value == *wanted.as_bytes(),
-            (Test::Prefix(wanted), Some(value)) => value.starts_with(wanted.as_bytes()),
-            (Test::Regex(wanted), Some(value)) => wanted.is_match(&value),
+            (Test::Exact(wanted), Some(value)) => match memchr::memchr(b'%', value) {
+                None => value == wanted.as_bytes(),
+                Some(_) => percent_decode(value).eq(wanted.bytes()),
+            },
+            (Test::Prefix(wanted), Some(value)) => {
+                let mut decoded = percent_decode(value);
+                wanted.bytes().all(|byte| decoded.next() == Some(byte))
+            }
+            (Test::Regex(wanted), Some(value)) => wanted.is_match(&decode(value)),
         }
     }
 }
@@ -130,9 +157,10 @@ impl HeaderMatcher {
 
 impl From<FilterSpec> for EventFilter {
     fn from(spec: FilterSpec) -> Self {
+        let bytes = |text: String| text.into_bytes().into_boxed_slice();
         Self {
-            names: spec.names.into_iter().collect(),
-            subclasses: spec.subclasses.into_iter().collect(),
+            names: spec.names.into_iter().map(bytes).collect(),
+            subclasses: spec.subclasses.into_iter().map(bytes).collect(),
             nodes: spec.nodes.into_iter().collect(),
             sessions: spec.sessions.into_iter().collect(),
             calls: spec.calls.into_iter().collect(),
@@ -144,21 +172,20 @@ impl From<FilterSpec> for EventFilter {
 impl EventFilter {
     /// Wants no event, but what is told of nodes.
     pub fn of_nodes() -> Self {
-        Self {
+        Self::from(FilterSpec {
             // No event has such a name.
-            names: [String::new()].into(),
-            ..Self::default()
-        }
+            names: vec![String::new()],
+            ..FilterSpec::default()
+        })
     }
 
-    /// Whether the event is wanted.
+    /// Whether the event is wanted. What costs least is asked first.
     pub fn wants(&self, record: &Record) -> bool {
-        wants(&self.nodes, Some(record.node.as_str()))
-            && wants(
-                &self.sessions,
-                record.session.as_ref().map(SessionId::as_str),
-            )
-            && wants(&self.calls, record.call.as_ref().map(CallId::as_str))
+        wants(
+            &self.sessions,
+            record.session.as_ref().map(SessionId::as_str),
+        ) && wants(&self.calls, record.call.as_ref().map(CallId::as_str))
+            && self.wants_node(&record.node)
             && self.wants_name(record)
             && self.headers.iter().all(|matcher| matcher.fits(record))
     }
@@ -168,24 +195,79 @@ impl EventFilter {
         wants(&self.nodes, Some(node.as_str()))
     }
 
+    /// Whether an entry is wanted, of whatever kind.
+    pub(super) fn wants_entry(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Event(record) => self.wants(record),
+            Entry::NodeState { node, .. } => self.wants_node(node),
+            // One of any node's events is everybody's.
+            Entry::Gap(gap) => gap.node.as_ref().is_none_or(|node| self.wants_node(node)),
+        }
+    }
+
+    /// Whether every event is wanted.
+    pub(super) fn wants_all(&self) -> bool {
+        self.names.is_empty()
+            && self.subclasses.is_empty()
+            && self.nodes.is_empty()
+            && self.sessions.is_empty()
+            && self.calls.is_empty()
+            && self.headers.is_empty()
+    }
+
+    /// What an event must have one of, of the kind that fewest events have.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        if !self.sessions.is_empty() {
+            return self.sessions.iter().cloned().map(Key::Session).collect();
+        }
+        if !self.calls.is_empty() {
+            return self.calls.iter().cloned().map(Key::Call).collect();
+        }
+        let names = self.names.iter().cloned().map(Key::Name);
+        let subclasses = self.subclasses.iter().cloned().map(Key::Subclass);
+        let mut keys: Vec<Key> = names.chain(subclasses).collect();
+        if keys.is_empty() {
+            keys.extend(self.nodes.iter().cloned().map(Key::Node));
+        }
+        if keys.is_empty() {
+            keys.push(Key::Any);
+        }
+        keys
+    }
+
     fn wants_name(&self, record: &Record) -> bool {
         if self.names.is_empty() && self.subclasses.is_empty() {
             return true;
         }
-        let name = record.event.name();
-        if name == "CUSTOM" && !self.subclasses.is_empty() {
-            return record
-                .event
-                .subclass()
+        let name = name_of(record);
+        if *name == *CUSTOM && !self.subclasses.is_empty() {
+            return subclass_of(record)
                 .is_some_and(|subclass| self.subclasses.contains(&*subclass));
         }
         self.names.contains(&*name)
     }
 }
 
-fn wants<T>(set: &HashSet<T>, value: Option<&str>) -> bool
+fn wants<T>(set: &Set<T>, value: Option<&str>) -> bool
 where
     T: std::borrow::Borrow<str> + Eq + std::hash::Hash,
 {
     set.is_empty() || value.is_some_and(|value| set.contains(value))
+}
+
+/// `Event-Name`, as its bytes.
+pub(super) fn name_of(record: &Record) -> Cow<'_, [u8]> {
+    decode(record.event.headers().raw("Event-Name").unwrap_or_default())
+}
+
+/// `Event-Subclass`, as its bytes.
+pub(super) fn subclass_of(record: &Record) -> Option<Cow<'_, [u8]>> {
+    record.event.headers().raw("Event-Subclass").map(decode)
+}
+
+fn decode(value: &[u8]) -> Cow<'_, [u8]> {
+    match memchr::memchr(b'%', value) {
+        None => Cow::Borrowed(value),
+        Some(_) => percent_decode(value).into(),
+    }
 }

@@ -1,16 +1,20 @@
-//! The journal: every event of every node, in the order of arrival, bounded by bytes and age.
+//! The journal: every event of every node, in the order of arrival.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
 use super::history::{History, HistoryConfig, SessionHistory};
+use super::log::Log;
+pub(super) use super::log::{Found, Overrun};
+use super::ring::Ring;
+use super::sleepers::{Sleepers, wake};
 use crate::domain::{CallId, JobId, NodeId, NodeState, SessionId};
 use crate::esl::Event;
+use crate::shutdown::Drain;
 
 /// How much the journal remembers.
 #[derive(Debug, Clone, Copy)]
@@ -82,53 +86,18 @@ pub enum Entry {
     },
 }
 
-/// An in-process ring. Appending never waits for a reader; readers that fall behind its oldest
-/// entry are told.
+/// Appending never waits for a reader; readers that fall behind the oldest entry are told.
 #[derive(Debug)]
 pub struct Journal {
-    config: JournalConfig,
-    epoch: u64,
-    ring: Mutex<Ring>,
+    log: Arc<dyn Log>,
     /// The same events by session, which stay longer.
     history: History,
-    /// Position behind the newest entry, for readers that wait.
-    end: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    slots: VecDeque<Slot>,
-    /// Entries that were dropped from the front.
-    dropped: u64,
-    /// Bytes of the entries that are held, and of all that ever were.
-    held_bytes: usize,
-    total_bytes: u64,
-}
-
-#[derive(Debug)]
-struct Slot {
-    entry: Arc<Entry>,
-    at: Instant,
-    size: usize,
-    /// `total_bytes` before this entry.
-    offset: u64,
-}
-
-/// What a reader found.
-#[derive(Debug)]
-pub(super) struct Found {
-    /// Entries with the position behind each.
-    pub(super) entries: Vec<(u64, Arc<Entry>)>,
-    /// Bytes between the reader's position and the end.
-    pub(super) lag_bytes: u64,
-    /// Those that lie behind the entries found.
-    pub(super) left_bytes: u64,
-}
-
-/// The reader's position is no longer in the journal.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Overrun {
-    pub(super) oldest: u64,
+    /// Subscriptions that have read all there was.
+    sleepers: Arc<Sleepers>,
+    /// Held while an entry goes into the log and the history, so that both have one order.
+    appending: Mutex<()>,
+    /// Position behind the newest entry that both have.
+    end: AtomicU64,
 }
 
 // === impl JournalConfig ===
@@ -142,59 +111,85 @@ impl Default for JournalConfig {
     }
 }
 
+// === impl Entry ===
+
+impl Entry {
+    /// Bytes that it counts for.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Event(record) => record.event.size(),
+            Self::Gap(_) | Self::NodeState { .. } => 256,
+        }
+    }
+}
+
 // === impl Journal ===
 
 impl Journal {
-    /// An empty journal of a new epoch.
-    pub fn new(config: JournalConfig) -> Self {
-        Self::with_history(config, HistoryConfig::default())
+    /// An empty journal of a new epoch. The task that wakes its subscriptions belongs to `drain`.
+    pub fn start(config: JournalConfig, history: HistoryConfig, drain: &Drain) -> Arc<Self> {
+        Self::start_over(Arc::new(Ring::new(config)), history, drain)
     }
 
-    /// As [`Journal::new`], with other bounds for what is remembered of sessions.
-    pub fn with_history(config: JournalConfig, history: HistoryConfig) -> Self {
-        Self {
-            config,
-            epoch: rand::random(),
-            ring: Mutex::default(),
+    /// As [`Journal::start`], over a log of another kind.
+    pub(super) fn start_over(
+        log: Arc<dyn Log>,
+        history: HistoryConfig,
+        drain: &Drain,
+    ) -> Arc<Self> {
+        let sleepers = Arc::new(Sleepers::default());
+        let (stopped, waking) = (
+            drain.stopped(),
+            wake(Arc::clone(&log), Arc::clone(&sleepers)),
+        );
+        drain.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped => {}
+                () = waking => {}
+            }
+        });
+        Arc::new(Self {
+            end: AtomicU64::new(log.bounds().end),
+            log,
             history: History::new(history),
-            end: watch::Sender::new(0),
-        }
+            sleepers,
+            appending: Mutex::new(()),
+        })
     }
 
     /// Appends an entry.
     pub fn append(&self, entry: Entry) {
         let entry = Arc::new(entry);
-        let end = {
-            let mut ring = self.lock();
-            ring.push(Arc::clone(&entry));
-            ring.trim(self.config);
-            ring.end()
-        };
-        // Before the end moves: whoever waits for it finds the event here too.
+        let _turn = self
+            .appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let end = self.log.append(Arc::clone(&entry));
+        // Before the end moves: whoever follows from there finds the event here.
         self.history.push(end, &entry);
-        // Two nodes append at a time and may come here in the other order; the end never goes back.
-        self.end.send_modify(|known| *known = end.max(*known));
+        self.end.store(end, Ordering::Release);
     }
 
     /// The position behind the newest entry. Read it before the state that it is to belong to:
     /// the tracker takes an event before the journal does.
     pub fn cursor(&self) -> Cursor {
-        self.cursor_at(*self.end.borrow())
+        self.cursor_at(self.end.load(Ordering::Acquire))
     }
 
     /// The position before the oldest entry.
     pub fn oldest(&self) -> Cursor {
-        self.cursor_at(self.lock().dropped)
+        self.cursor_at(self.log.bounds().oldest)
     }
 
     /// Bytes of the events that are held, their indexes included.
     pub fn held_bytes(&self) -> usize {
-        self.lock().held_bytes
+        self.log.bounds().bytes
     }
 
     /// The events of a session, for as long as it can be read.
     pub fn of_session(&self, session: &SessionId) -> SessionHistory {
-        self.history.of(session, self.epoch)
+        self.history.of(session, self.log.epoch())
     }
 
     /// A session can no longer be read.
@@ -209,7 +204,7 @@ impl Journal {
 
     pub(super) fn cursor_at(&self, position: u64) -> Cursor {
         Cursor {
-            epoch: self.epoch,
+            epoch: self.log.epoch(),
             position,
         }
     }
@@ -222,76 +217,22 @@ impl Journal {
         max: usize,
         max_bytes: usize,
     ) -> Result<Found, Overrun> {
-        let ring = self.lock();
-        let Some(skip) = position.checked_sub(ring.dropped) else {
-            return Err(Overrun {
-                oldest: ring.dropped,
-            });
-        };
-        let skip = usize::try_from(skip)
-            .unwrap_or(usize::MAX)
-            .min(ring.slots.len());
-        let lag_bytes = ring
-            .slots
-            .get(skip)
-            .map_or(0, |slot| ring.total_bytes - slot.offset);
-        let mut taken_bytes = 0;
-        let mut entries = Vec::new();
-        for (slot, at) in ring.slots.range(skip..).take(max).zip(position + 1..) {
-            if !entries.is_empty() && taken_bytes + slot.size > max_bytes {
-                break;
-            }
-            taken_bytes += slot.size;
-            entries.push((at, Arc::clone(&slot.entry)));
-        }
-        Ok(Found {
-            entries,
-            lag_bytes,
-            left_bytes: lag_bytes - taken_bytes as u64,
-        })
+        self.log.read(position, max, max_bytes)
     }
 
-    pub(super) fn ends(&self) -> watch::Receiver<u64> {
-        self.end.subscribe()
+    /// When the entry in front of `position` came, if it is still there.
+    pub(super) fn appended_at(&self, position: u64) -> Option<Instant> {
+        self.log.appended_at(position)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Ring ===
-
-impl Ring {
-    fn end(&self) -> u64 {
-        self.dropped + self.slots.len() as u64
+    /// The position before the oldest entry, and the one behind all that anybody was told.
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        let bounds = self.log.bounds();
+        // An entry can be read before it is in the history.
+        (bounds.oldest, bounds.end.max(self.cursor().position))
     }
 
-    fn push(&mut self, entry: Arc<Entry>) {
-        let size = match &*entry {
-            Entry::Event(record) => record.event.size(),
-            Entry::Gap(_) | Entry::NodeState { .. } => 256,
-        };
-        self.slots.push_back(Slot {
-            entry,
-            at: Instant::now(),
-            size,
-            offset: self.total_bytes,
-        });
-        self.held_bytes += size;
-        self.total_bytes += size as u64;
-    }
-
-    fn trim(&mut self, config: JournalConfig) {
-        let now = Instant::now();
-        while let Some(oldest) = self.slots.front() {
-            let is_past = now.saturating_duration_since(oldest.at) > config.max_age;
-            if !is_past && self.held_bytes <= config.max_bytes {
-                return;
-            }
-            self.held_bytes -= oldest.size;
-            self.dropped += 1;
-            self.slots.pop_front();
-        }
+    pub(super) fn sleepers(&self) -> &Arc<Sleepers> {
+        &self.sleepers
     }
 }

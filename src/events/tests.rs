@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::domain::{NodeState, Reason};
 use crate::esl::Event;
+use crate::shutdown::Drain;
 
 const SILENCE: Duration = Duration::from_secs(15);
 const NO_LIMIT: u64 = u64::MAX;
@@ -43,10 +44,14 @@ fn state(node: &str) -> Entry {
 }
 
 fn journal(max_bytes: usize) -> Arc<Journal> {
-    Arc::new(Journal::new(JournalConfig {
+    start(JournalConfig {
         max_bytes,
         max_age: Duration::from_secs(600),
-    }))
+    })
+}
+
+fn start(config: JournalConfig) -> Arc<Journal> {
+    Journal::start(config, HistoryConfig::default(), &Drain::new())
 }
 
 fn names(names: &[&str]) -> EventFilter {
@@ -196,7 +201,7 @@ proptest! {
     fn the_ring_keeps_to_its_bounds(steps in prop::collection::vec((0..6u8, 0..90u64), 1..120), max_bytes in 0..4000usize) {
         in_runtime(async {
             let config = JournalConfig { max_bytes, max_age: Duration::from_secs(600) };
-            let journal = Arc::new(Journal::new(config));
+            let journal = start(config);
             let first = journal.cursor();
             let mut model: Vec<(Instant, usize)> = Vec::new();
             let mut dropped = 0;

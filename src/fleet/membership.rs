@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
-    use crate::events::{Journal, JournalConfig};
+    use crate::events::{HistoryConfig, Journal, JournalConfig};
     use crate::fleet::Sinks;
     use crate::jobs::{Jobs, JobsConfig};
     use crate::tracker::{Labels, Tracker, TrackerConfig};
@@ -203,7 +203,7 @@ mod tests {
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Arc::new(Journal::new(JournalConfig::default())),
+            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
         };
         let fleet = Fleet::start(vec![spec()], &sinks, &drain);
         let id: NodeId = "a".parse().unwrap();

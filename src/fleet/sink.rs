@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use crate::domain::NodeState;
     use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
-    use crate::events::{Journal, JournalConfig};
+    use crate::events::{HistoryConfig, Journal, JournalConfig};
     use crate::fleet::NodeSpec;
     use crate::jobs::{Jobs, JobsConfig};
     use crate::shutdown::Drain;
@@ -241,7 +241,7 @@ mod tests {
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Arc::new(Journal::new(JournalConfig::default())),
+            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
         };
         NodeSink::new(&Arc::new(Node::new(&spec)), &sinks)
     }

@@ -115,14 +115,18 @@ impl Watched for Feed {
 
     async fn next(&mut self) -> Result<Option<pb::SubscribeResponse>, Failure> {
         let item = self.subscription.next().await?;
-        let message = match item {
+        let mut message = match item {
             Item::Events(entries) => self.events(&entries),
             Item::Other(entry) => self.other(&entry),
             Item::Gap(gap) => subscribe_response::Message::Gap(to_gap(&gap)),
             Item::Checkpoint => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
         };
+        let cursor = self.subscription.cursor().to_string();
+        if let subscribe_response::Message::Gap(gap) = &mut message {
+            gap.cursor.clone_from(&cursor);
+        }
         Ok(Some(pb::SubscribeResponse {
-            cursor: self.subscription.cursor().to_string(),
+            cursor,
             message: Some(message),
         }))
     }

@@ -95,7 +95,10 @@ impl Hearing {
 
     /// What is missing, until it is over.
     pub(super) fn gap(&self) -> Option<pb::Gap> {
-        self.gap.as_ref().map(to_gap)
+        self.gap.as_ref().map(|gap| pb::Gap {
+            cursor: self.cursor().to_string(),
+            ..to_gap(gap)
+        })
     }
 
     /// What was missing has been told.
