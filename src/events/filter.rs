@@ -271,3 +271,6 @@ fn decode(value: &[u8]) -> Cow<'_, [u8]> {
         Some(_) => percent_decode(value).into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

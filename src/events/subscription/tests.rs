@@ -1,5 +1,5 @@
 use super::super::history::HistoryConfig;
-use super::super::journal::{GapReason, JournalConfig, Record};
+use super::super::journal::{JournalConfig, Record};
 use super::*;
 use crate::esl::Event;
 use crate::shutdown::Drain;

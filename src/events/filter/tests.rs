@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::esl::Event;
+
+/// Values that FreeSWITCH writes as they are, and those that it encodes.
+const VALUES: [&str; 6] = ["a", "ab", "a b", "a%b", "ä::b", ""];
+const HEADERS: [&str; 3] = ["X-One", "x-one", "variable_Two"];
+
+#[derive(Debug, Clone)]
+enum Model {
+    Exact(String, String),
+    Prefix(String, String),
+    Regex(String, String),
+    Present(String, bool),
+}
+
+fn value() -> impl Strategy<Value = String> {
+    prop::sample::select(&VALUES[..]).prop_map(str::to_owned)
+}
+
+fn matchers() -> impl Strategy<Value = Model> {
+    let name = prop::sample::select(&HEADERS[..]).prop_map(str::to_owned);
+    (name, value(), 0..5u8).prop_map(|(name, value, kind)| match kind {
+        0 => Model::Exact(name, value),
+        1 => Model::Prefix(name, value),
+        2 => Model::Regex(name, value),
+        other => Model::Present(name, other == 3),
+    })
+}
+
+fn some(values: impl Strategy<Value = String>) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(values, 0..3)
+}
+
+fn id(texts: &str) -> impl Strategy<Value = Option<String>> + use<> {
+    let texts: Vec<_> = texts.chars().map(|c| c.to_string()).collect();
+    prop::option::of(prop::sample::select(texts))
+}
+
+// === impl Model ===
+
+impl Model {
+    fn compiled(&self) -> HeaderMatcher {
+        match self.clone() {
+            Self::Exact(name, value) => HeaderMatcher::exact(name, value),
+            Self::Prefix(name, value) => HeaderMatcher::prefix(name, value),
+            Self::Regex(name, value) => {
+                HeaderMatcher::regex(name, &format!("^{}$", regex::escape(&value))).unwrap()
+            }
+            Self::Present(name, is_wanted) => HeaderMatcher::present(name, is_wanted),
+        }
+    }
+
+    fn fits(&self, headers: &[(&str, String)]) -> bool {
+        let value = |name: &str| {
+            let header = headers.iter().find(|(of, _)| of.eq_ignore_ascii_case(name));
+            header.map(|(_, value)| value.as_str())
+        };
+        match self {
+            Self::Exact(name, wanted) | Self::Regex(name, wanted) => value(name) == Some(wanted),
+            Self::Prefix(name, wanted) => {
+                value(name).is_some_and(|value| value.starts_with(wanted.as_str()))
+            }
+            Self::Present(name, is_wanted) => value(name).is_some() == *is_wanted,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Against the words of the API, in clear text.
+    #[test]
+    fn a_filter_wants_what_its_lists_and_matchers_agree_on(
+        names in some(prop::sample::select(vec!["A", "CUSTOM", "a%b"]).prop_map(str::to_owned)),
+        subclasses in some(value()),
+        sessions in some(Just("s".to_owned())),
+        nodes in some(prop::sample::select(vec!["n", "m"]).prop_map(str::to_owned)),
+        matched in prop::collection::vec(matchers(), 0..3),
+        name in prop::sample::select(vec!["A", "B", "CUSTOM", "a%b"]),
+        subclass in prop::option::of(value()),
+        session in id("st"),
+        one in prop::option::of(value()),
+        two in prop::option::of(value()),
+    ) {
+        let mut headers = vec![("Event-Name", name.to_owned())];
+        headers.extend(subclass.clone().map(|value| ("Event-Subclass", value)));
+        headers.extend(one.map(|value| ("X-ONE", value)));
+        headers.extend(two.map(|value| ("variable_two", value)));
+        let plain = headers.iter().map(|(name, value)| (*name, value.as_str().into()));
+        let record = Record {
+            node: "n".parse().unwrap(),
+            event: Event::from_headers(plain).unwrap(),
+            session: session.as_ref().map(|id| id.parse().unwrap()),
+            call: None,
+            job: None,
+            synthetic: false,
+        };
+        let filter = EventFilter::from(FilterSpec {
+            names: names.clone(),
+            subclasses: subclasses.clone(),
+            nodes: nodes.iter().map(|id| id.parse().unwrap()).collect(),
+            sessions: sessions.iter().map(|id| id.parse().unwrap()).collect(),
+            calls: Vec::new(),
+            headers: matched.iter().map(Model::compiled).collect(),
+        });
+        let wants_name = match (names.is_empty(), subclasses.is_empty()) {
+            (true, true) => true,
+            (_, false) if name == "CUSTOM" => subclass.is_some_and(|subclass| subclasses.contains(&subclass)),
+            _ => names.iter().any(|wanted| wanted == name),
+        };
+        let expected = wants_name
+            && (nodes.is_empty() || nodes.contains(&"n".to_owned()))
+            && (sessions.is_empty() || session.is_some_and(|session| sessions.contains(&session)))
+            && matched.iter().all(|matcher| matcher.fits(&headers));
+        prop_assert_eq!(filter.wants(&record), expected);
+    }
+}
+
+#[test]
+fn a_regular_expression_fits_anywhere_and_is_bounded() {
+    let fits = |pattern: &str, value: &str| {
+        let headers = [("Event-Name", "A".into()), ("X", value.into())];
+        let record = Record {
+            node: "n".parse().unwrap(),
+            event: Event::from_headers(headers).unwrap(),
+            session: None,
+            call: None,
+            job: None,
+            synthetic: false,
+        };
+        HeaderMatcher::regex("x", pattern).unwrap().fits(&record)
+    };
+    assert!(fits("b+", "abc") && fits("^a b$", "a b") && !fits("^b", "abc"));
+    let problem = |pattern: &str| HeaderMatcher::regex("x", pattern).unwrap_err();
+    assert_eq!(problem(&"a".repeat(1001)), RegexError::TooLong);
+    assert_eq!(problem("(a{500}){500}"), RegexError::TooLarge);
+    assert!(matches!(problem("(?=a)"), RegexError::Malformed(_)));
+}
