@@ -22,6 +22,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .skip_debug(["switchgate.v1.AddNodeRequest"])
         .compile_fds_with_config(compiler.file_descriptor_set(), prost)?;
 
+    // EventService once more, server only: what holds events is made of bytes that subscribers share.
+    let mut events = protox::Compiler::new(["proto"])?;
+    events
+        .include_imports(true)
+        .open_file("proto/switchgate/v1/event_service.proto")?;
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("shared");
+    fs::create_dir_all(&out)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .build_transport(false)
+        .out_dir(out)
+        .extern_path(
+            ".switchgate.v1.SubscribeResponse",
+            "crate::grpc::event_service::shared::Streamed",
+        )
+        .extern_path(
+            ".switchgate.v1.ListEventsResponse",
+            "crate::grpc::event_service::shared::Listed",
+        )
+        .extern_path(".switchgate.v1", "crate::pb")
+        .compile_fds(events.file_descriptor_set())?;
+
     // Comments are for rustdoc; on the wire of reflection they would be dead weight.
     let mut bare = protox::Compiler::new(["proto"])?;
     bare.include_imports(true)

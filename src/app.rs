@@ -134,6 +134,7 @@ impl App {
             },
             subscriber_bytes: config.events.subscriber_bytes.bytes() as u64,
             heartbeat_interval: config.events.heartbeat_interval,
+            encodings: Arc::default(),
         };
         let grpc = GrpcConfig {
             max_message_bytes: config.grpc.max_message_bytes.bytes(),

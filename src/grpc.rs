@@ -21,6 +21,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use event_service::Encodings;
 #[cfg(any(test, fuzzing))]
 pub use filter::try_text;
 pub use health::Health;
@@ -44,6 +45,8 @@ pub struct Services {
     pub subscriber_bytes: u64,
     /// After which silence a subscriber gets a checkpoint, unless it asks for another.
     pub heartbeat_interval: Duration,
+    /// Events as they are on the wire, for all subscribers.
+    pub encodings: Arc<Encodings>,
 }
 
 /// Deadlines where the client gives none, and the longest that it may ask for.

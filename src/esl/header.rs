@@ -101,7 +101,7 @@ impl Headers {
     }
 
     /// All headers in the order of the wire: name, and value as on the wire.
-    pub fn iter_raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub fn iter_raw(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
         self.lines
             .iter()
             .map(|line| (self.name_of(line), self.value_of(line)))

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(super) use event::{HeaderChoice, to_event};
+pub(super) use event::{to_event, to_gap, to_gap_at};
 pub(super) use job::{to_job, to_job_state};
 pub(super) use node::{to_node, to_node_state};
 pub(super) use session::{to_call, to_call_state, to_direction, to_session, to_session_state};

@@ -23,12 +23,12 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Service as _;
 use tracing::{debug, warn};
 
+use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
 use super::status::status;
 use super::{Services, deadline};
 use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
-use crate::pb::event_service_server::{self, EventServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
 use crate::pb::node_service_server::{self, NodeServiceServer};
 use crate::pb::session_service_server::{self, SessionServiceServer};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Services;
-use super::super::convert::{HeaderChoice, optional_duration, to_event, unknown_value};
+use super::super::convert::{optional_duration, to_event, unknown_value};
+use super::super::event_service::Selection;
 use super::super::page::{Wanted, page_of_bytes};
 use super::super::watch::shutting_down;
 use super::hearing::{Heard, Hearing, is_last, record};
@@ -45,9 +46,10 @@ impl Services {
             record(entry).map_or(0, |record| record.event.size())
         };
         let page = page_of_bytes(events, wanted, request.newest_first, key, bytes)?;
-        let events = page.items.iter().filter_map(|(cursor, entry)| {
-            Some(to_event(record(entry)?, *cursor, &HeaderChoice::All))
-        });
+        let events = page
+            .items
+            .iter()
+            .filter_map(|(cursor, entry)| Some(to_event(record(entry)?, *cursor, &Selection::All)));
         Ok(pb::ListSessionEventsResponse {
             events: events.collect(),
             next_page_token: page.next_token,
@@ -157,7 +159,7 @@ impl Services {
             };
             if let Some(at) = place_of(record, pending) {
                 pending.remove(at);
-                events.push(to_event(record, *cursor, &HeaderChoice::All));
+                events.push(to_event(record, *cursor, &Selection::All));
                 if !until_all || pending.is_empty() {
                     return Some(*cursor);
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::super::Services;
-use super::super::event_service::to_gap;
+use super::super::convert::to_gap;
 use crate::domain::{Failure, NodeId, NodeState, SessionId};
 use crate::events::{
     Cursor, Entry, EventFilter, FilterSpec, Gap, GapReason, Item, Record, SlowPolicy, Start,

@@ -1,0 +1,269 @@
+//! Encoded events, shared by all who want the same headers of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use bytes::Bytes;
+
+use super::encode::Encoder;
+use super::selection::Selection;
+use super::shared::Chunks;
+use crate::events::{Cursor, Entry};
+
+/// Bytes of encoded events that are kept, over all selections. Subscribers that read promptly are
+/// close together; one that lags by its whole bound (8 MiB of events by default) still finds what
+/// the others have had encoded.
+const MAX_BYTES: usize = 32 << 20;
+/// What an encoding costs beside its own bytes: its places in the table and in the order, its slot.
+const OVERHEAD: usize = 192;
+
+/// Each event is encoded once for each selection of headers, when the first subscriber wants it so,
+/// for as long as it is kept here: until there are too many bytes, and then the oldest encoding goes
+/// first. The lock is held to look up a whole batch, never to encode.
+#[derive(Debug)]
+pub struct Encodings {
+    max_bytes: usize,
+    table: Mutex<Table>,
+}
+
+/// A selection of headers that has its place in the table, for as long as somebody has it.
+#[derive(Debug)]
+pub(super) struct Selected {
+    id: u64,
+    selection: Selection,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    selections: HashMap<Selection, Weak<Selected>>,
+    next_id: u64,
+    kept: HashMap<Key, Kept, foldhash::fast::RandomState>,
+    /// In the order in which they came.
+    order: VecDeque<Key>,
+    bytes: usize,
+}
+
+/// A selection's id, and the position behind the event.
+type Key = (u64, u64);
+/// Filled by the first who needs it; others who come meanwhile wait for that.
+type Slot = Arc<OnceLock<Bytes>>;
+
+#[derive(Debug)]
+struct Kept {
+    slot: Slot,
+    /// What is counted of it.
+    bytes: usize,
+}
+
+// === impl Encodings ===
+
+impl Default for Encodings {
+    fn default() -> Self {
+        Self::bounded(MAX_BYTES)
+    }
+}
+
+impl Encodings {
+    fn bounded(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            table: Mutex::default(),
+        }
+    }
+
+    /// The selection as all who have the same one share it.
+    pub(super) fn select(&self, selection: Selection) -> Arc<Selected> {
+        let mut table = self.lock();
+        let known = table.selections.get(&selection).and_then(Weak::upgrade);
+        if let Some(known) = known {
+            return known;
+        }
+        table.selections.retain(|_, known| known.strong_count() > 0);
+        let id = table.next_id;
+        table.next_id += 1;
+        let selected = Arc::new(Selected {
+            id,
+            selection: selection.clone(),
+        });
+        table
+            .selections
+            .insert(selection, Arc::downgrade(&selected));
+        selected
+    }
+
+    /// The events among these entries of the journal, encoded.
+    pub(super) fn of(&self, selected: &Selected, entries: &[(Cursor, Arc<Entry>)]) -> Chunks {
+        let mut chunks = Vec::with_capacity(entries.len());
+        let mut missing = Vec::new();
+        {
+            let mut table = self.lock();
+            for (cursor, entry) in entries {
+                let Entry::Event(record) = &**entry else {
+                    continue;
+                };
+                let slot = table.slot((selected.id, cursor.position));
+                match slot.get() {
+                    Some(bytes) => chunks.push(bytes.clone()),
+                    None => {
+                        missing.push((chunks.len(), *cursor, record, Arc::clone(slot)));
+                        chunks.push(Bytes::new());
+                    }
+                }
+            }
+        }
+        if missing.is_empty() {
+            return chunks.into();
+        }
+        let mut encoder = Encoder::default();
+        let mut made = Vec::with_capacity(missing.len());
+        for (at, cursor, record, slot) in missing {
+            let bytes = slot.get_or_init(|| {
+                let bytes = encoder.encode(record, cursor, &selected.selection);
+                made.push(((selected.id, cursor.position), bytes.len()));
+                bytes
+            });
+            chunks[at] = bytes.clone();
+        }
+        self.lock().count(&made, self.max_bytes);
+        chunks.into()
+    }
+
+    /// A panic while the lock was held leaves plain data behind, which is better than none.
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Table ===
+
+impl Table {
+    fn slot(&mut self, key: Key) -> &Slot {
+        let kept = self.kept.entry(key).or_insert_with(|| {
+            self.order.push_back(key);
+            self.bytes += OVERHEAD;
+            Kept {
+                slot: Slot::default(),
+                bytes: OVERHEAD,
+            }
+        });
+        &kept.slot
+    }
+
+    /// Counts what was encoded, and makes room.
+    fn count(&mut self, made: &[(Key, usize)], max_bytes: usize) {
+        for (key, bytes) in made {
+            if let Some(kept) = self.kept.get_mut(key) {
+                kept.bytes += bytes;
+                self.bytes += bytes;
+            }
+        }
+        while self.bytes > max_bytes {
+            let Some(oldest) = self.order.pop_front() else {
+                return;
+            };
+            if let Some(gone) = self.kept.remove(&oldest) {
+                self.bytes -= gone.bytes;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+    use crate::esl::Event;
+    use crate::events::Record;
+
+    fn entries(positions: std::ops::Range<u64>) -> Vec<(Cursor, Arc<Entry>)> {
+        let entry = |position: u64| {
+            let headers = [
+                ("Event-Name", Cow::Borrowed("CUSTOM")),
+                ("Number", Cow::Owned(position.to_string())),
+            ];
+            let record = Record {
+                node: "a".parse().unwrap(),
+                event: Event::from_headers(headers).unwrap(),
+                session: None,
+                call: None,
+                job: None,
+                synthetic: false,
+            };
+            let cursor = Cursor { epoch: 7, position };
+            (cursor, Arc::new(Entry::Event(record)))
+        };
+        positions.map(entry).collect()
+    }
+
+    fn addresses(chunks: &Chunks) -> Vec<*const u8> {
+        chunks.iter().map(|chunk| chunk.as_ptr()).collect()
+    }
+
+    #[test]
+    fn all_who_want_the_same_share_the_bytes() {
+        let encodings = Encodings::default();
+        let names = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            encodings.select(Selection::of_names(&names))
+        };
+        let (one, same) = (names(&["B", "a"]), names(&["A", "b", "a"]));
+        let other = encodings.select(Selection::All);
+        let events = entries(1..20);
+        let first = encodings.of(&one, &events);
+        assert_eq!(
+            addresses(&first)[5..],
+            addresses(&encodings.of(&same, &events[5..]))
+        );
+        assert_ne!(addresses(&first), addresses(&encodings.of(&other, &events)));
+    }
+
+    #[test]
+    fn the_bytes_that_are_kept_are_bounded_and_the_oldest_go_first() {
+        let max_bytes = 4096;
+        let encodings = Encodings::bounded(max_bytes);
+        let selected = encodings.select(Selection::All);
+        for at in 0..100 {
+            encodings.of(&selected, &entries(at..at + 3));
+            let table = encodings.lock();
+            let counted: usize = table.kept.values().map(|kept| kept.bytes).sum();
+            assert_eq!(
+                (counted, table.order.len()),
+                (table.bytes, table.kept.len())
+            );
+            assert!(counted <= max_bytes);
+            assert!(table.kept.contains_key(&(selected.id, at + 2)));
+        }
+    }
+
+    #[test]
+    fn selections_leave_nothing_behind() {
+        let encodings = Encodings::default();
+        for name in 0..100 {
+            encodings.select(Selection::of_names(&[name.to_string()]));
+        }
+        assert!(encodings.lock().selections.len() <= 1);
+    }
+
+    #[test]
+    fn many_who_come_at_once_get_the_same_bytes() {
+        let encodings = Encodings::default();
+        let events = entries(1..200);
+        let seen: Vec<_> = std::thread::scope(|scope| {
+            let one = || {
+                let selected = encodings.select(Selection::All);
+                encodings.of(&selected, &events)
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let kept = encodings.select(Selection::All);
+        let events_kept = encodings.of(&kept, &events);
+        for one in &seen {
+            assert_eq!(
+                one.iter().collect::<Vec<_>>(),
+                events_kept.iter().collect::<Vec<_>>()
+            );
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Responses over bytes that subscribers share.
+
+#![allow(
+    unreachable_pub,
+    reason = "types of the generated trait, which is public"
+)]
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::{DecodeError, Message};
+
+use crate::pb;
+
+/// Number of the field `events`, both in `EventBatch` and in `ListEventsResponse`: so the same bytes
+/// are good for both.
+pub(super) const EVENTS: u32 = 1;
+
+/// Encoded events, each with its key and length as an element of `events`.
+#[derive(Debug, Clone, Default)]
+pub struct Chunks {
+    chunks: Vec<Bytes>,
+    len: usize,
+}
+
+/// `SubscribeResponse`.
+#[derive(Debug)]
+pub enum Streamed {
+    /// With events.
+    Events {
+        /// Cursor behind them.
+        cursor: String,
+        /// The events.
+        events: Chunks,
+    },
+    /// With anything else.
+    Other(pb::SubscribeResponse),
+}
+
+/// `ListEventsResponse`.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The events.
+    pub(super) events: Chunks,
+    /// All the rest.
+    pub(super) rest: pb::ListEventsResponse,
+}
+
+// === impl Chunks ===
+
+impl From<Vec<Bytes>> for Chunks {
+    fn from(chunks: Vec<Bytes>) -> Self {
+        let len = chunks.iter().map(Bytes::len).sum();
+        Self { chunks, len }
+    }
+}
+
+impl Chunks {
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Bytes> {
+        self.chunks.iter()
+    }
+
+    fn put(&self, buf: &mut impl BufMut) {
+        for chunk in &self.chunks {
+            buf.put_slice(chunk);
+        }
+    }
+}
+
+// === impl Streamed ===
+
+impl Default for Streamed {
+    fn default() -> Self {
+        Self::Other(pb::SubscribeResponse::default())
+    }
+}
+
+/// Numbers of the fields `cursor` and `events` of `SubscribeResponse`.
+const CURSOR: u32 = 1;
+const BATCH: u32 = 2;
+
+impl Message for Streamed {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        match self {
+            Self::Events { cursor, events } => {
+                prost::encoding::string::encode(CURSOR, cursor, buf);
+                encode_key(BATCH, WireType::LengthDelimited, buf);
+                encode_varint(events.len as u64, buf);
+                events.put(buf);
+            }
+            Self::Other(response) => response.encode_raw(buf),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        match self {
+            Self::Events { cursor, events } => {
+                let batch = 1 + encoded_len_varint(events.len as u64) + events.len;
+                prost::encoding::string::encoded_len(CURSOR, cursor) + batch
+            }
+            Self::Other(response) => response.encoded_len(),
+        }
+    }
+
+    /// A server decodes no responses.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        prost::encoding::skip_field(wire_type, tag, buf, ctx)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+// === impl Listed ===
+
+impl Message for Listed {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        self.events.put(buf);
+        self.rest.encode_raw(buf);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.events.len + self.rest.encoded_len()
+    }
+
+    /// A server decodes no responses.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        prost::encoding::skip_field(wire_type, tag, buf, ctx)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,140 @@
+//! Subscribe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::Services;
+use super::super::convert::{optional_duration, to_gap_at, to_node, to_node_state, unknown_value};
+use super::super::watch::Watched;
+use super::encodings::Selected;
+use super::request::event_filter;
+use super::selection::Selection;
+use super::shared::Streamed;
+use crate::domain::{Failure, NodeId, NodeState};
+use crate::events::{Cursor, Entry, Item, SlowPolicy, Start, Subscription};
+use crate::pb;
+use crate::pb::{subscribe_response, subscribe_start};
+
+/// Shortest silence after which a checkpoint may be asked for.
+const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// One stream.
+pub(super) struct Feed {
+    services: Services,
+    subscription: Subscription,
+    selected: Arc<Selected>,
+}
+
+// === impl Feed ===
+
+impl Feed {
+    pub(super) fn begin(
+        services: &Services,
+        request: pb::SubscribeRequest,
+    ) -> Result<Self, Failure> {
+        let policy = request.slow_consumer_policy;
+        let policy = match pb::SlowConsumerPolicy::try_from(policy) {
+            Ok(pb::SlowConsumerPolicy::Unspecified | pb::SlowConsumerPolicy::End) => {
+                SlowPolicy::End
+            }
+            Ok(pb::SlowConsumerPolicy::Gap) => SlowPolicy::Gap,
+            Err(_) => return Err(unknown_value("slow_consumer_policy", policy)),
+        };
+        let silence = optional_duration(request.heartbeat_interval, "heartbeat_interval")?
+            .unwrap_or(services.heartbeat_interval);
+        if silence < MIN_HEARTBEAT {
+            return Err(Failure::invalid(
+                "heartbeat_interval",
+                "is shorter than 1 s",
+            ));
+        }
+        let selection = Selection::parse(request.header_selection)?;
+        let filter = event_filter(request.filter.unwrap_or_default())?;
+        let subscription = Subscription::begin(
+            &services.control.journal,
+            filter,
+            position(request.start)?,
+            policy,
+            services.subscriber_bytes,
+            silence,
+        )?;
+        Ok(Self {
+            services: services.clone(),
+            subscription,
+            selected: services.encodings.select(selection),
+        })
+    }
+
+    fn tell(&self, message: subscribe_response::Message) -> Streamed {
+        Streamed::Other(pb::SubscribeResponse {
+            cursor: self.subscription.cursor().to_string(),
+            message: Some(message),
+        })
+    }
+
+    fn node_state(&self, id: &NodeId, state: NodeState) -> pb::Node {
+        let mut told = match self.services.control.fleet.node(id) {
+            Ok(node) => to_node(&node, &self.services.control),
+            Err(_) => pb::Node {
+                node_id: id.to_string(),
+                ..pb::Node::default()
+            },
+        };
+        // What it was then, not what it is by now.
+        told.state = to_node_state(state).into();
+        told
+    }
+
+    fn other(&self, entry: &Entry) -> subscribe_response::Message {
+        match entry {
+            Entry::Gap(gap) => {
+                let gap = to_gap_at(gap, self.subscription.cursor());
+                subscribe_response::Message::Gap(gap)
+            }
+            Entry::NodeState { node, state } => {
+                subscribe_response::Message::NodeState(self.node_state(node, *state))
+            }
+            Entry::Event(_) => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
+        }
+    }
+}
+
+impl Watched for Feed {
+    type Message = Streamed;
+
+    async fn next(&mut self) -> Result<Option<Streamed>, Failure> {
+        let told = match self.subscription.next().await? {
+            Item::Events(entries) => Streamed::Events {
+                cursor: self.subscription.cursor().to_string(),
+                events: self.services.encodings.of(&self.selected, &entries),
+            },
+            Item::Other(entry) => self.tell(self.other(&entry)),
+            Item::Gap(gap) => {
+                let gap = to_gap_at(&gap, self.subscription.cursor());
+                self.tell(subscribe_response::Message::Gap(gap))
+            }
+            Item::Checkpoint => {
+                self.tell(subscribe_response::Message::Checkpoint(pb::Checkpoint {}))
+            }
+        };
+        Ok(Some(told))
+    }
+
+    fn cursor(&self) -> Cursor {
+        self.subscription.cursor()
+    }
+}
+
+fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
+    Ok(match start.and_then(|start| start.position) {
+        None | Some(subscribe_start::Position::Now(_)) => Start::Now,
+        Some(subscribe_start::Position::Earliest(_)) => Start::Earliest,
+        Some(subscribe_start::Position::Cursor(cursor)) => {
+            let cursor = cursor
+                .parse()
+                .map_err(|error| Failure::invalid("start.cursor", format!("{error}")));
+            Start::After(cursor?)
+        }
+        Some(subscribe_start::Position::Snapshot(_)) => Start::Now,
+    })
+}
