@@ -16,6 +16,7 @@ mod once;
 mod originate;
 mod playback;
 mod progress;
+mod publish;
 mod recording;
 mod refusal;
 mod schedule;
@@ -41,6 +42,7 @@ pub use once::{Once, OnceConfig};
 pub use originate::{CallIds, Originate, OriginateWait, Originated};
 pub use playback::{Legs, Playback, Seek};
 pub use progress::{Outcome, Placing, Progress};
+pub use publish::{Publication, Published};
 pub use recording::Recording;
 pub use transfer::Extension;
 

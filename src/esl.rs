@@ -15,6 +15,7 @@ mod header;
 mod link;
 mod outcome;
 pub mod quote;
+pub mod sendevent;
 
 pub use codec::{Decoder, FrameError, Limits};
 pub use command::Command;

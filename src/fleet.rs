@@ -1,5 +1,6 @@
 //! The nodes: links, their supervision, and what each FreeSWITCH says of itself.
 
+mod capture;
 mod census;
 mod cores;
 mod figures;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use capture::Capture;
 pub use figures::Figures;
 pub use membership::Removed;
 pub use node::{Node, NodeStatus};
@@ -94,6 +96,8 @@ pub struct Fleet {
     membership: watch::Sender<()>,
     /// Held while one is chosen, so that two callers do not both take the last place.
     placing: Mutex<()>,
+    /// The last capture, as long as somebody has it.
+    captured: capture::Latest,
     cores: Arc<Cores>,
     sinks: Sinks,
     drain: Drain,
@@ -158,6 +162,7 @@ impl Fleet {
             members: RwLock::new(members),
             membership: watch::Sender::new(()),
             placing: Mutex::default(),
+            captured: capture::Latest::default(),
             cores,
             sinks: sinks.clone(),
             drain: drain.clone(),

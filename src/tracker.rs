@@ -6,6 +6,7 @@
 
 mod call;
 mod calls;
+mod capture;
 mod claim;
 mod forget;
 mod found;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub use call::Call;
 pub use calls::CallFollow;
+pub use capture::Capture;
 pub use found::{Change, Correction, Refreshed};
 pub use session::{Application, Hangup, Party, Session, Times};
 pub use watch::{Sighting, Watch, WatchLost};
@@ -64,6 +66,8 @@ pub struct Tracker {
     calls: Calls,
     live: LiveCounts,
     on_forget: OnForget,
+    /// Held while sessions are forgotten that have ended.
+    sweeping: Mutex<()>,
 }
 
 /// The variable that groups sessions to calls.
@@ -129,6 +133,7 @@ impl Tracker {
             calls: Calls::default(),
             live: LiveCounts::default(),
             on_forget: OnForget::default(),
+            sweeping: Mutex::default(),
         }
     }
 
@@ -391,6 +396,7 @@ impl Tracker {
                 self.on_forget.tell(&id);
             }
         }
+        let _sweeping = lock(&self.sweeping);
         let now = Instant::now();
         for shard in &self.shards {
             let forgotten = {

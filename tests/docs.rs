@@ -8,7 +8,7 @@ const SERVICES: [&str; 5] = ["session", "call", "job", "event", "node"];
 const PAGE: &str = "docs/rpcs.md";
 
 /// Those that ask FreeSWITCH nothing.
-const ASKING_NOTHING: [&str; 19] = [
+const ASKING_NOTHING: [&str; 20] = [
     "DeleteJob",
     "DrainNode",
     "GetCall",
@@ -16,6 +16,7 @@ const ASKING_NOTHING: [&str; 19] = [
     "GetNode",
     "GetPeer",
     "ListCalls",
+    "ListEvents",
     "ListJobs",
     "ListNodes",
     "ListSessionEvents",

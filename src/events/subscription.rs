@@ -221,7 +221,7 @@ impl Subscription {
     }
 }
 
-fn check_cursor(journal: &Journal, cursor: Cursor) -> Result<u64, Failure> {
+pub(super) fn check_cursor(journal: &Journal, cursor: Cursor) -> Result<u64, Failure> {
     let (oldest, newest) = journal.bounds();
     let is_foreign = cursor.epoch != journal.cursor().epoch || cursor.position > newest;
     match is_foreign {

@@ -2,10 +2,13 @@
 
 mod encode;
 mod encodings;
+mod list;
+mod publish;
 mod request;
 mod selection;
 pub(super) mod server;
 pub(crate) mod shared;
+mod snapshot;
 mod subscribe;
 
 use tonic::{Request, Response, Status};
@@ -36,15 +39,16 @@ impl EventService for Services {
 
     async fn list_events(
         &self,
-        _: Request<pb::ListEventsRequest>,
+        request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<Listed>, Status> {
-        Err(Status::unimplemented("not yet"))
+        respond(self.event_page(request.into_inner()))
     }
 
     async fn publish_event(
         &self,
-        _: Request<pb::PublishEventRequest>,
+        request: Request<pb::PublishEventRequest>,
     ) -> Result<Response<pb::PublishEventResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let (request, deadline) = self.open(request);
+        respond(self.publish(request, deadline).await)
     }
 }

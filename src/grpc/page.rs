@@ -48,16 +48,7 @@ pub(super) fn page_of_bytes<T>(
     key: impl Fn(&T) -> String,
     bytes: impl Fn(&T) -> usize,
 ) -> Result<Page<T>, Failure> {
-    let size = match usize::try_from(wanted.size) {
-        Err(_) => {
-            return Err(Failure::invalid(
-                "page_size",
-                "is negative; use 0 for the default",
-            ));
-        }
-        Ok(0) => DEFAULT_SIZE,
-        Ok(size) => size.min(MAX_SIZE),
-    };
+    let size = page_size(wanted.size)?;
     let total = i32::try_from(items.len()).unwrap_or(i32::MAX);
     let after = parse(wanted)?;
     let is_next = |item: &T| match &after {
@@ -84,6 +75,18 @@ pub(super) fn page_of_bytes<T>(
         next_token,
         total,
     })
+}
+
+/// How many items a page may have.
+pub(super) fn page_size(wanted: i32) -> Result<usize, Failure> {
+    match usize::try_from(wanted) {
+        Err(_) => Err(Failure::invalid(
+            "page_size",
+            "is negative; use 0 for the default",
+        )),
+        Ok(0) => Ok(DEFAULT_SIZE),
+        Ok(size) => Ok(size.min(MAX_SIZE)),
+    }
 }
 
 fn parse(wanted: Wanted<'_>) -> Result<Option<String>, Failure> {

@@ -352,7 +352,13 @@ fn sendevent(world: &mut World, command: &WireCommand) -> Answer {
     }
     event.add("Event-UUID", id.as_str());
     event.body.clone_from(&command.body);
-    world.fire(event);
+    // One with the id of a channel goes into that channel's queue, and nobody else hears of it.
+    let is_for_channel = command
+        .header("Unique-ID")
+        .is_some_and(|uuid| world.channels.contains_key(uuid));
+    if !is_for_channel {
+        world.fire(event);
+    }
     Answer::Reply(wire::reply(&format!("+OK {id}")))
 }
 

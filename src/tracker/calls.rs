@@ -15,7 +15,7 @@ use crate::esl::Event;
 /// All calls, and who follows which.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    index: Mutex<CallIndex>,
+    pub(super) index: Mutex<CallIndex>,
     follows: Mutex<HashMap<CallId, watch::Sender<()>>>,
     /// Number of entries in `follows`: mostly none, and then nobody needs its lock.
     followed: AtomicUsize,

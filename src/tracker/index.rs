@@ -117,6 +117,13 @@ impl CallIndex {
         self.homes.get(session.as_str()).map(|home| &home.call)
     }
 
+    pub(super) fn all(&self) -> Vec<(CallId, Members)> {
+        let calls = self.calls.iter();
+        calls
+            .map(|(id, members)| (id.clone(), members.clone()))
+            .collect()
+    }
+
     pub(super) fn ids(&self) -> Vec<CallId> {
         self.calls.keys().cloned().collect()
     }

@@ -2,9 +2,16 @@
 
 use super::super::convert::id;
 use crate::domain::{Failure, IdError};
-use crate::events::{EventFilter, FilterSpec, HeaderMatcher, MAX_MATCHERS};
+use crate::events::{Cursor, CursorError, EventFilter, FilterSpec, HeaderMatcher, MAX_MATCHERS};
 use crate::pb;
 use crate::pb::header_matcher;
+
+/// Reads a cursor.
+pub(super) fn parse_cursor(cursor: &str, field: &str) -> Result<Cursor, Failure> {
+    cursor
+        .parse()
+        .map_err(|error: CursorError| Failure::invalid(field, error.to_string()))
+}
 
 /// Compiles a filter.
 pub(super) fn event_filter(filter: pb::EventFilter) -> Result<EventFilter, Failure> {

@@ -9,7 +9,9 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint};
 use prost::{DecodeError, Message};
 
+use crate::events::Cursor;
 use crate::pb;
+use crate::pb::subscribe_response;
 
 /// Number of the field `events`, both in `EventBatch` and in `ListEventsResponse`: so the same bytes
 /// are good for both.
@@ -33,7 +35,7 @@ pub enum Streamed {
         events: Chunks,
     },
     /// With anything else.
-    Other(pb::SubscribeResponse),
+    Other(Box<pb::SubscribeResponse>),
 }
 
 /// `ListEventsResponse`.
@@ -69,9 +71,18 @@ impl Chunks {
 
 // === impl Streamed ===
 
+impl Streamed {
+    pub(super) fn other(cursor: Cursor, message: subscribe_response::Message) -> Self {
+        Self::Other(Box::new(pb::SubscribeResponse {
+            cursor: cursor.to_string(),
+            message: Some(message),
+        }))
+    }
+}
+
 impl Default for Streamed {
     fn default() -> Self {
-        Self::Other(pb::SubscribeResponse::default())
+        Self::Other(Box::default())
     }
 }
 

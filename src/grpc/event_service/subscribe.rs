@@ -7,9 +7,10 @@ use super::super::Services;
 use super::super::convert::{optional_duration, to_gap_at, to_node, to_node_state, unknown_value};
 use super::super::watch::Watched;
 use super::encodings::Selected;
-use super::request::event_filter;
+use super::request::{event_filter, parse_cursor};
 use super::selection::Selection;
 use super::shared::Streamed;
+use super::snapshot::{Scope, SnapshotParts};
 use crate::domain::{Failure, NodeId, NodeState};
 use crate::events::{Cursor, Entry, Item, SlowPolicy, Start, Subscription};
 use crate::pb;
@@ -21,6 +22,9 @@ const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 /// One stream.
 pub(super) struct Feed {
     services: Services,
+    /// What there is, until it is told.
+    snapshot: Option<SnapshotParts>,
+    /// What comes then.
     subscription: Subscription,
     selected: Arc<Selected>,
 }
@@ -49,27 +53,36 @@ impl Feed {
             ));
         }
         let selection = Selection::parse(request.header_selection)?;
-        let filter = event_filter(request.filter.unwrap_or_default())?;
+        let filter = request.filter.unwrap_or_default();
+        let scope = Scope::of(&filter);
+        let filter = event_filter(filter)?;
+        let (start, snapshot) = match position(request.start)? {
+            Position::At(start) => (start, None),
+            // Captured last, since that makes all events wait.
+            Position::Snapshot => {
+                let capture = services.control.fleet.capture();
+                let start = Start::After(capture.cursor);
+                (start, Some(SnapshotParts::new(services, capture, scope)))
+            }
+        };
         let subscription = Subscription::begin(
             &services.control.journal,
             filter,
-            position(request.start)?,
+            start,
             policy,
             services.subscriber_bytes,
             silence,
         )?;
         Ok(Self {
             services: services.clone(),
+            snapshot,
             subscription,
             selected: services.encodings.select(selection),
         })
     }
 
     fn tell(&self, message: subscribe_response::Message) -> Streamed {
-        Streamed::Other(pb::SubscribeResponse {
-            cursor: self.subscription.cursor().to_string(),
-            message: Some(message),
-        })
+        Streamed::other(self.subscription.cursor(), message)
     }
 
     fn node_state(&self, id: &NodeId, state: NodeState) -> pb::Node {
@@ -103,6 +116,15 @@ impl Watched for Feed {
     type Message = Streamed;
 
     async fn next(&mut self) -> Result<Option<Streamed>, Failure> {
+        if let Some(snapshot) = &mut self.snapshot {
+            let told = snapshot.next();
+            if snapshot.is_told() {
+                self.snapshot = None;
+                // It has nothing to tell yet but that it begins.
+                self.subscription.next().await?;
+            }
+            return Ok(Some(told));
+        }
         let told = match self.subscription.next().await? {
             Item::Events(entries) => Streamed::Events {
                 cursor: self.subscription.cursor().to_string(),
@@ -125,16 +147,20 @@ impl Watched for Feed {
     }
 }
 
-fn position(start: Option<pb::SubscribeStart>) -> Result<Start, Failure> {
-    Ok(match start.and_then(|start| start.position) {
+/// Where a stream begins.
+enum Position {
+    At(Start),
+    Snapshot,
+}
+
+fn position(start: Option<pb::SubscribeStart>) -> Result<Position, Failure> {
+    let start = match start.and_then(|start| start.position) {
         None | Some(subscribe_start::Position::Now(_)) => Start::Now,
         Some(subscribe_start::Position::Earliest(_)) => Start::Earliest,
         Some(subscribe_start::Position::Cursor(cursor)) => {
-            let cursor = cursor
-                .parse()
-                .map_err(|error| Failure::invalid("start.cursor", format!("{error}")));
-            Start::After(cursor?)
+            Start::After(parse_cursor(&cursor, "start.cursor")?)
         }
-        Some(subscribe_start::Position::Snapshot(_)) => Start::Now,
-    })
+        Some(subscribe_start::Position::Snapshot(_)) => return Ok(Position::Snapshot),
+    };
+    Ok(Position::At(start))
 }

@@ -1,9 +1,9 @@
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
+use tokio::time::Instant;
 
 use super::super::shared::{Chunks, Listed, Streamed};
 use super::*;
