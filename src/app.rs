@@ -13,7 +13,7 @@ use crate::config::{Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
 use crate::esl::{Command, ConnectionConfig, Dialer, Limits, Liveness, TcpDialer};
-use crate::events::{HistoryConfig, Journal, JournalConfig};
+use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
 use crate::fleet::{Fleet, LinkRecipe, Sinks};
 use crate::grpc::{Deadlines, GrpcConfig, Health, Server, Services};
 use crate::jobs::{Jobs, JobsConfig};
@@ -97,10 +97,14 @@ impl App {
             max_events: config.sessions.history_events,
             max_bytes: config.sessions.history_bytes.bytes(),
         };
+        let journal = Journal::start(journal_config, history_config, &back);
+        let always = EventSet::named(config.events.always.iter());
         let sinks = Sinks {
             tracker: Tracker::start(tracker_config, &back),
             jobs: Jobs::start(jobs_config, &back),
-            journal: Journal::start(journal_config, history_config, &back),
+            // A client may go on from any cursor that the journal still knows.
+            wants: Wants::new(&always, journal_config.max_age, &journal),
+            journal,
         };
         let journal = Arc::clone(&sinks.journal);
         sinks
@@ -115,6 +119,7 @@ impl App {
             tracker: sinks.tracker,
             jobs: sinks.jobs,
             journal: sinks.journal,
+            wants: sinks.wants,
             drain: back.clone(),
             cut: CancellationToken::new(),
             job_timeout: config.jobs.default_timeout,

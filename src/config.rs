@@ -32,7 +32,7 @@ pub use section::{
 #[cfg(test)]
 pub(crate) use source::fake::Fake;
 pub use source::{Process, Source};
-pub use value::{LogFormat, Size};
+pub use value::{EventNames, LogFormat, Size};
 
 /// Variables that name a key begin with this, with two underscores between the parts of the key.
 /// One underscore alone would read the variables that Kubernetes makes for a service which is

@@ -48,7 +48,7 @@ pub use transfer::Extension;
 
 use crate::domain::{Failure, Reason, SessionId};
 use crate::esl::Command;
-use crate::events::{Cursor, Journal};
+use crate::events::{Cursor, Journal, Wants};
 use crate::fleet::{Fleet, LinkRecipe, Node};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
@@ -80,6 +80,8 @@ pub struct Control {
     pub jobs: Arc<Jobs>,
     /// Events.
     pub journal: Arc<Journal>,
+    /// What FreeSWITCH is to send.
+    pub wants: Arc<Wants>,
     /// Starts the tasks that run jobs.
     pub drain: Drain,
     /// Triggered when the gateway stops and its grace period is over: nobody waits any longer.
@@ -173,7 +175,7 @@ mod tests {
 
     use super::*;
     use crate::esl::{ConnectionConfig, Event, Limits, TcpDialer};
-    use crate::events::{Entry, HistoryConfig, JournalConfig, Record};
+    use crate::events::{Entry, EventSet, HistoryConfig, JournalConfig, Record};
     use crate::fleet::Sinks;
     use crate::jobs::JobsConfig;
     use crate::tracker::TrackerConfig;
@@ -181,10 +183,12 @@ mod tests {
     fn control() -> Control {
         let drain = Drain::new();
         let second = Duration::from_secs(1);
+        let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain);
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
+            wants: Wants::new(&EventSet::default(), second, &journal),
+            journal,
         };
         Control {
             fleet: Fleet::start(Vec::new(), &sinks, &drain),
@@ -200,6 +204,7 @@ mod tests {
             tracker: sinks.tracker,
             jobs: sinks.jobs,
             journal: sinks.journal,
+            wants: sinks.wants,
             drain,
             cut: CancellationToken::new(),
             job_timeout: Duration::from_secs(1),

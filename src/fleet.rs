@@ -1,14 +1,17 @@
 //! The nodes: links, their supervision, and what each FreeSWITCH says of itself.
 
+mod asked;
 mod capture;
 mod census;
 mod cores;
 mod figures;
+mod listening;
 mod membership;
 mod node;
 mod placement;
 mod pool;
 mod sink;
+mod strays;
 mod supervisor;
 mod sync;
 mod synthetic;
@@ -29,7 +32,7 @@ pub use sync::Differences;
 
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{ConnectionConfig, Connector, Credentials, Dialer, Event, Limits};
-use crate::events::Journal;
+use crate::events::{Journal, Wants};
 use crate::jobs::Jobs;
 use crate::shutdown::Drain;
 use crate::tracker::{Labels, Tracker};
@@ -86,6 +89,8 @@ pub struct Sinks {
     pub jobs: Arc<Jobs>,
     /// Events for clients.
     pub journal: Arc<Journal>,
+    /// Which events they are to ask for.
+    pub wants: Arc<Wants>,
 }
 
 /// All nodes.

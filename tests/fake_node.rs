@@ -261,7 +261,7 @@ impl FakeNode {
             return Say::Reply("+OK accepted".to_owned());
         }
         script.heard.push(command.to_owned());
-        if command == "event plain ALL" {
+        if command.starts_with("event plain ") {
             for link in &mut script.links {
                 link.wants_events |= link.out.same_channel(out);
             }

@@ -7,8 +7,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::layers::{Layers, Tree};
-use super::{Config, NodeNeed, Password, Problem, Problems, Size, Source};
-use crate::domain::NodeId;
+use super::{Config, EventNames, NodeNeed, Password, Problem, Problems, Size, Source};
+use crate::domain::{NodeId, check_event_name};
 use crate::esl::quote::check_variable_name;
 
 /// Longest span that a timer can wait for.
@@ -111,6 +111,7 @@ impl<'a> Check<'a> {
         self.contradictions(&config);
         self.level(&config.log.level);
         self.call_variable(&config.sessions.call_variable);
+        self.event_names("events.always", &config.events.always);
         self.node_count(written, need);
 
         let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
@@ -363,6 +364,21 @@ impl<'a> Check<'a> {
                     "write letters, digits, _ and -, at most {LONGEST_VARIABLE}, such as call_uuid"
                 ),
             );
+        }
+    }
+
+    fn event_names(&mut self, key: &str, names: &EventNames) {
+        for (at, name) in names.iter().enumerate() {
+            let (reason, remedy) = match check_event_name(name) {
+                Ok(()) if !name.contains(|c: char| c == ' ' || c.is_control()) => continue,
+                Ok(()) => (
+                    "cannot be asked for",
+                    "leave out spaces, or write ALL".to_owned(),
+                ),
+                Err(error) => ("is no event", format!("{key}[{at}] {error}")),
+            };
+            let value = format_args!("`{}`", name.escape_debug());
+            self.add(&format!("{key}[{at}]"), Some(&value), reason, &remedy);
         }
     }
 

@@ -14,7 +14,7 @@ use super::{
     node::NodeEntry,
 };
 
-/// The one key that holds a list.
+/// The one key whose list the environment numbers.
 const LIST: &str = "nodes";
 
 /// Most nodes that the environment can number: a mistyped index must not cost memory.

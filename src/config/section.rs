@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{LogFormat, Size, read, write_duration};
+use super::value::{EventNames, LogFormat, Size, read, write_duration};
 
 /// Port of the gRPC server by default.
 pub const DEFAULT_GRPC_PORT: u16 = 50061;
@@ -156,6 +156,10 @@ pub struct EventsConfig {
     /// Longest silence of a subscription that named none; then a checkpoint is sent. Default 15s.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub heartbeat_interval: Duration,
+    /// Events that FreeSWITCH sends also while nobody subscribes to them, beside those that the
+    /// gateway needs: names, subclasses of `CUSTOM` events such as `conference::maintenance`, or
+    /// `ALL`. Default none.
+    pub always: EventNames,
 }
 
 /// The stop on SIGTERM or SIGINT.
@@ -263,6 +267,7 @@ impl Default for EventsConfig {
             journal_age: Duration::from_secs(600),
             subscriber_bytes: Size::from_mib(8),
             heartbeat_interval: Duration::from_secs(15),
+            always: EventNames::default(),
         }
     }
 }

@@ -7,12 +7,17 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 /// A number of bytes. Written as a plain number or with a binary unit: `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(usize);
+
+/// Names of events, or subclasses of `CUSTOM` ones. Written as a list, or as one text with commas
+/// between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EventNames(Vec<String>);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -107,6 +112,57 @@ impl fmt::Display for Size {
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+// === impl EventNames ===
+
+impl EventNames {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl<'a> FromIterator<&'a str> for EventNames {
+    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EventNamesVisitor)
+    }
+}
+
+struct EventNamesVisitor;
+
+impl<'de> Visitor<'de> for EventNamesVisitor {
+    type Value = EventNames;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of event names; write them below it, each after a dash, or with commas between them")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<EventNames, E> {
+        let names = text.split(',').map(str::trim);
+        Ok(names.filter(|name| !name.is_empty()).collect())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<EventNames, A::Error> {
+        let mut names = Vec::new();
+        while let Some(item) = list.next_element::<yaml_serde::Value>()? {
+            match item.as_str() {
+                Some(name) => names.push(name.to_owned()),
+                None => {
+                    return Err(A::Error::custom(
+                        "is not a list of event names; put each name in quotes",
+                    ));
+                }
+            }
+        }
+        Ok(EventNames(names))
     }
 }
 

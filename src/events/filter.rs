@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use percent_encoding::percent_decode;
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::event_set::EventSet;
 use super::journal::{Entry, Record};
 use crate::domain::{CallId, NodeId, SessionId};
 
@@ -76,6 +77,8 @@ pub struct EventFilter {
     sessions: Set<SessionId>,
     calls: Set<CallId>,
     headers: Vec<HeaderMatcher>,
+    /// It is told where FreeSWITCH was not asked for some of these before.
+    needs: EventSet,
 }
 
 /// What an event must have for a filter to want it. A filter has several of a kind, one of which
@@ -165,6 +168,7 @@ impl From<FilterSpec> for EventFilter {
             sessions: spec.sessions.into_iter().collect(),
             calls: spec.calls.into_iter().collect(),
             headers: spec.headers,
+            needs: EventSet::default(),
         }
     }
 }
@@ -179,6 +183,12 @@ impl EventFilter {
         })
     }
 
+    /// Wants to be told where FreeSWITCH was not asked for some of these events.
+    pub fn needing(mut self, needs: EventSet) -> Self {
+        self.needs = needs;
+        self
+    }
+
     /// Whether the event is wanted. What costs least is asked first.
     pub fn wants(&self, record: &Record) -> bool {
         wants(
@@ -188,6 +198,11 @@ impl EventFilter {
             && self.wants_node(&record.node)
             && self.wants_name(record)
             && self.headers.iter().all(|matcher| matcher.fits(record))
+    }
+
+    /// The events that it lets through, whatever they are about.
+    pub fn events(&self) -> EventSet {
+        EventSet::filtered(texts(&self.names), texts(&self.subclasses))
     }
 
     /// Whether something about the whole node is wanted.
@@ -202,6 +217,7 @@ impl EventFilter {
             Entry::NodeState { node, .. } => self.wants_node(node),
             // One of any node's events is everybody's.
             Entry::Gap(gap) => gap.node.as_ref().is_none_or(|node| self.wants_node(node)),
+            Entry::Asked(asked) => asked.is_news_to(&self.needs),
         }
     }
 
@@ -246,6 +262,11 @@ impl EventFilter {
         }
         self.names.contains(&*name)
     }
+}
+
+/// They were text once.
+fn texts(set: &Set<Box<[u8]>>) -> impl Iterator<Item = &str> {
+    set.iter().filter_map(|text| std::str::from_utf8(text).ok())
 }
 
 fn wants<T>(set: &Set<T>, value: Option<&str>) -> bool

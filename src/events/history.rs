@@ -210,7 +210,7 @@ mod tests {
     fn size(entry: &Entry) -> usize {
         match entry {
             Entry::Event(record) => record.event.size() + OVERHEAD,
-            Entry::Gap(_) | Entry::NodeState { .. } => 0,
+            Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => 0,
         }
     }
 

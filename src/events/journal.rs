@@ -12,6 +12,7 @@ use super::log::Log;
 pub(super) use super::log::{Found, Overrun};
 use super::ring::Ring;
 use super::sleepers::{Sleepers, wake};
+use super::wants::Asked;
 use crate::domain::{CallId, JobId, NodeId, NodeState, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
@@ -53,6 +54,8 @@ pub enum GapReason {
     SlowConsumer,
     /// The journal had no room for them any longer.
     JournalOverrun,
+    /// FreeSWITCH was not asked for some of them.
+    NotSubscribed,
 }
 
 /// Events are missing.
@@ -84,6 +87,8 @@ pub enum Entry {
         /// To what.
         state: NodeState,
     },
+    /// From here on FreeSWITCH is asked for more events than before.
+    Asked(Asked),
 }
 
 /// Appending never waits for a reader; readers that fall behind the oldest entry are told.
@@ -119,6 +124,7 @@ impl Entry {
         match self {
             Self::Event(record) => record.event.size(),
             Self::Gap(_) | Self::NodeState { .. } => 256,
+            Self::Asked(asked) => asked.size(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::filter::EventFilter;
 use super::journal::{Entry, Gap, Journal};
-use super::subscription::check_cursor;
-use crate::domain::{Failure, Reason};
+use super::subscription::{check_cursor, too_old};
+use crate::domain::Failure;
 
 /// Entries and bytes of events that are looked at in one go.
 const READ_AHEAD: usize = 256;
@@ -70,7 +70,7 @@ impl EventPage {
                 }
                 // What was found so far is good.
                 Err(_) if scanned > 0 => return Ok(page(events, gaps, position, true)),
-                Err(_) => return Err(lost(journal)),
+                Err(_) => return Err(too_old(journal)),
             };
             is_begun = true;
             if found.entries.is_empty() {
@@ -93,6 +93,9 @@ impl EventPage {
                     Entry::Gap(gap) if concerns(filter, gap) => {
                         gaps.push((journal.cursor_at(at), gap.clone()));
                     }
+                    Entry::Asked(asked) if filter.wants_entry(&entry) => {
+                        gaps.push((journal.cursor_at(at), asked.gap()));
+                    }
                     _ => {}
                 }
                 position = at;
@@ -108,11 +111,6 @@ fn concerns(filter: &EventFilter, gap: &Gap) -> bool {
     gap.node.as_ref().is_none_or(|node| filter.wants_node(node))
 }
 
-fn lost(journal: &Journal) -> Failure {
-    Failure::new(Reason::CursorLost, "the cursor is older than the journal")
-        .with("oldest_cursor", journal.oldest())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
@@ -120,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::NodeState;
+    use crate::domain::{NodeState, Reason};
     use crate::esl::Event;
     use crate::events::{
         FilterSpec, GapReason, HistoryConfig, Item, JournalConfig, Record, SlowPolicy, Start,
@@ -233,7 +231,7 @@ mod tests {
                 let page = EventPage::read(&journal, &filter, after, max).unwrap();
                 let bytes: usize = page.events.iter().map(|(_, entry)| match &**entry {
                     Entry::Event(record) => record.event.size(),
-                    Entry::Gap(_) | Entry::NodeState { .. } => 0,
+                    Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => 0,
                 }).sum();
                 prop_assert!(page.events.len() <= max);
                 prop_assert!(bytes <= MAX_BYTES || page.events.len() == 1);

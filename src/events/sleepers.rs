@@ -175,7 +175,7 @@ impl State {
                 bed.is_asleep
             }),
             // Rare, so that all can be asked.
-            Entry::Gap(_) | Entry::NodeState { .. } => {
+            Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => {
                 let asleep = beds.iter_mut().flatten().filter(|bed| bed.is_asleep);
                 for bed in asleep.filter(|bed| position > bed.position) {
                     if bed.filter.wants_entry(entry) {

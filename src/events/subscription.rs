@@ -121,7 +121,7 @@ impl Subscription {
             }
             if let Some((position, entry)) = self.held_back.take() {
                 self.position = position;
-                break Item::Other(entry);
+                break other(entry);
             }
             let item = match self.lag.skips_to() {
                 Some(target) => self.leave_out(target).await?,
@@ -178,12 +178,12 @@ impl Subscription {
             if self.sleeper.filter().wants_entry(&entry) {
                 match &*entry {
                     Entry::Event(_) => events.push((self.journal.cursor_at(position), entry)),
-                    Entry::Gap(_) | Entry::NodeState { .. } if events.is_empty() => {
+                    _ if events.is_empty() => {
                         self.lag.told(position, &entry);
                         self.position = position;
-                        return Item::Other(entry);
+                        return other(entry);
                     }
-                    Entry::Gap(_) | Entry::NodeState { .. } => {
+                    _ => {
                         self.lag.told(position, &entry);
                         self.held_back = Some((position, entry));
                         break;
@@ -221,6 +221,13 @@ impl Subscription {
     }
 }
 
+fn other(entry: Arc<Entry>) -> Item {
+    match &*entry {
+        Entry::Asked(asked) => Item::Gap(asked.gap()),
+        _ => Item::Other(entry),
+    }
+}
+
 pub(super) fn check_cursor(journal: &Journal, cursor: Cursor) -> Result<u64, Failure> {
     let (oldest, newest) = journal.bounds();
     let is_foreign = cursor.epoch != journal.cursor().epoch || cursor.position > newest;
@@ -235,7 +242,7 @@ pub(super) fn check_cursor(journal: &Journal, cursor: Cursor) -> Result<u64, Fai
     }
 }
 
-fn too_old(journal: &Journal) -> Failure {
+pub(super) fn too_old(journal: &Journal) -> Failure {
     let message = "the cursor is older than the journal, which has not kept what is next";
     lost(journal, message, "too_old")
 }

@@ -97,7 +97,7 @@ fn text(entry: &Entry) -> String {
     match entry {
         Entry::Event(record) => record.event.name().into_owned(),
         Entry::Gap(_) => "gap".to_owned(),
-        Entry::NodeState { .. } => "state".to_owned(),
+        Entry::NodeState { .. } | Entry::Asked(_) => "state".to_owned(),
     }
 }
 

@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
-    use crate::events::{HistoryConfig, Journal, JournalConfig};
+    use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
     use crate::fleet::Sinks;
     use crate::jobs::{Jobs, JobsConfig};
     use crate::tracker::{Labels, Tracker, TrackerConfig};
@@ -200,10 +200,12 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_free_only_when_all_of_its_node_is_gone() {
         let drain = Drain::new();
+        let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain);
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
+            wants: Wants::new(&EventSet::default(), Duration::ZERO, &journal),
+            journal,
         };
         let fleet = Fleet::start(vec![spec()], &sinks, &drain);
         let id: NodeId = "a".parse().unwrap();

@@ -12,6 +12,7 @@ use super::NodeSpec;
 use super::figures::Figures;
 use super::placement::{Load, Recent};
 use super::pool::Pool;
+use super::strays::Strays;
 use super::sync::Sweep;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{Command, Event, Link, LinkError, Reply};
@@ -70,6 +71,17 @@ pub struct Node {
     agreed_at: Mutex<SystemTime>,
     /// A heartbeat has come.
     pub(super) beat: Notify,
+    /// What FreeSWITCH sends though nobody asked for it.
+    pub(super) strays: Strays,
+    /// What is to be said of it while it is in service.
+    remarks: Mutex<Remarks>,
+}
+
+/// What is not as it should be with a node that is in service.
+#[derive(Debug, Default)]
+struct Remarks {
+    lists: &'static str,
+    refused: String,
 }
 
 // === impl Node ===
@@ -99,6 +111,8 @@ impl Node {
             turn: Mutex::default(),
             agreed_at: Mutex::new(SystemTime::now()),
             beat: Notify::new(),
+            strays: Strays::default(),
+            remarks: Mutex::default(),
         }
     }
 
@@ -250,6 +264,24 @@ impl Node {
 
     pub(super) fn set_event_link(&self, link: Option<Link>) {
         *lock(&self.event_link) = link;
+    }
+
+    /// What is not as it should be while it is in service; empty when all is.
+    pub(super) fn remarks(&self) -> String {
+        let remarks = lock(&self.remarks);
+        let all = [remarks.lists, &remarks.refused];
+        let told: Vec<_> = all.into_iter().filter(|one| !one.is_empty()).collect();
+        told.join("; ")
+    }
+
+    /// What its lists lack, or nothing.
+    pub(super) fn remark_lists(&self, remark: &'static str) {
+        lock(&self.remarks).lists = remark;
+    }
+
+    /// Which events it refuses, or nothing.
+    pub(super) fn remark_refused(&self, remark: String) {
+        lock(&self.remarks).refused = remark;
     }
 
     /// Names of its applications, as far as they are known.

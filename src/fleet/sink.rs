@@ -54,6 +54,7 @@ impl EventSink for NodeSink {
                 self.node.heartbeat(&event, live);
             }
             Some(b"CHANNEL_CREATE") => self.node.session_began(),
+            Some(b"CUSTOM") => self.node.strays.heard(&event),
             _ => {}
         }
         let tracker = &self.sinks.tracker;
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
     use crate::domain::NodeState;
     use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
-    use crate::events::{HistoryConfig, Journal, JournalConfig};
+    use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
     use crate::fleet::NodeSpec;
     use crate::jobs::{Jobs, JobsConfig};
     use crate::shutdown::Drain;
@@ -238,10 +239,12 @@ mod tests {
             backoff: (silence, silence),
         };
         let drain = Drain::new();
+        let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain);
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain),
+            wants: Wants::new(&EventSet::default(), silence, &journal),
+            journal,
         };
         NodeSink::new(&Arc::new(Node::new(&spec)), &sinks)
     }

@@ -7,6 +7,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::census::Census;
 use super::cores::Cores;
+use super::listening::Listening;
 use super::node::Node;
 use super::pool::Aside;
 use super::sink::NodeSink;
@@ -120,19 +121,12 @@ impl Supervisor {
         };
         // Before the subscription too, or its first events would stand in front of the gap.
         self.tell_gap();
-        let subscribe = match Command::event_plain("ALL") {
-            Ok(subscribe) => subscribe,
-            Err(error) => return Ended::Lost(error.to_string()),
-        };
-        match link.send_by(subscribe, deadline).await {
-            Ok(reply) if reply.outcome().is_success() => {}
-            Ok(reply) => {
-                return Ended::Lost(format!(
-                    "FreeSWITCH refused the subscription: {}",
-                    reply.text().trim()
-                ));
-            }
-            Err(error) => return Ended::Lost(error.to_string()),
+        let follower = self.sinks.wants.follow();
+        let mut listening = Listening::new(&self.node, self.sink(), link.clone(), follower);
+        match deadline.bound(listening.begin()).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return Ended::Lost(error.to_string()),
+            None => return Ended::Lost("FreeSWITCH did not answer the subscription".to_owned()),
         }
         backoff.reset();
         let was_deaf = self.deaf_since.take().is_some();
@@ -148,6 +142,7 @@ impl Supervisor {
             () = self.drain.stopped() => Ended::Stopped,
             lost = link.ended() => self.ended(&lost),
             never = self.keep_in_sync(was_deaf) => match never {},
+            never = listening.follow() => match never {},
         };
         // A link that is held lives on.
         self.node.set_event_link(None);
@@ -171,16 +166,13 @@ impl Supervisor {
                 Err(error) => self.sync_failed(&error).await,
             }
         };
-        let detail = match is_blind {
-            true => {
-                warn!(detail = NO_LISTS, "sessions cannot be listed");
-                NO_LISTS
-            }
-            false => "",
-        };
+        if is_blind {
+            warn!(detail = NO_LISTS, "sessions cannot be listed");
+        }
+        self.node.remark_lists(if is_blind { NO_LISTS } else { "" });
         self.sink().publish(|status| {
             status.state = self.node.in_service();
-            detail.clone_into(&mut status.detail);
+            status.detail = self.node.remarks();
         });
         info!(version = %self.node.status().version, links = self.node.command_links().0, "node is in service");
         tokio::time::sleep(SECOND_LOOK).await;
@@ -343,7 +335,7 @@ async fn ask_core(link: &Link, deadline: Deadline) -> Result<String, String> {
     }
 }
 
-/// `event plain HEARTBEAT` is answered at once and changes nothing where all events are wanted.
+/// `event plain HEARTBEAT` is answered at once and changes nothing: that event is always wanted.
 fn event_link_config(config: &ConnectionConfig) -> ConnectionConfig {
     let mut config = config.clone();
     if let Ok(probe) = Command::event_plain("HEARTBEAT") {

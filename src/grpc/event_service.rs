@@ -33,7 +33,7 @@ impl EventService for Services {
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let deadline = Self::stream_deadline(&request);
-        let feed = Feed::begin(self, request.into_inner());
+        let feed = Feed::begin(self, request.into_inner()).await;
         respond(feed.map(|feed| self.stream(feed, deadline)))
     }
 

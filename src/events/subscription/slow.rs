@@ -148,7 +148,7 @@ impl Subscription {
                 if self.sleeper.filter().wants_entry(&entry) {
                     match &*entry {
                         Entry::Event(_) => left_out.take(&self.journal, position),
-                        Entry::Gap(_) | Entry::NodeState { .. } => {
+                        _ => {
                             self.held_back = Some((position, entry));
                             break 'read;
                         }

@@ -12,7 +12,8 @@ use crate::esl::{
     TcpDialer,
 };
 use crate::events::{
-    Entry, EventFilter, HistoryConfig, Item, Journal, JournalConfig, SlowPolicy, Start,
+    Entry, EventFilter, EventSet, HistoryConfig, Item, Journal, JournalConfig, SlowPolicy, Start,
+    Wants,
 };
 use crate::fleet::sink::NodeSink;
 use crate::fleet::{NodeSpec, Sinks};
@@ -88,10 +89,12 @@ fn sinks(drain: &Drain) -> Sinks {
         retention: Duration::from_secs(3600),
         ..TrackerConfig::default()
     };
+    let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), drain);
     Sinks {
         tracker: Tracker::start(config, drain),
         jobs: Jobs::start(JobsConfig::default(), drain),
-        journal: Journal::start(JournalConfig::default(), HistoryConfig::default(), drain),
+        wants: Wants::new(&EventSet::default(), Duration::ZERO, &journal),
+        journal,
     }
 }
 

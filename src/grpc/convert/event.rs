@@ -89,6 +89,7 @@ pub(in crate::grpc) fn to_gap(gap: &Gap) -> pb::Gap {
         GapReason::LinkLost => pb::GapReason::LinkLost,
         GapReason::EventsLost => pb::GapReason::EventsLost,
         GapReason::SlowConsumer => pb::GapReason::SlowConsumer,
+        GapReason::NotSubscribed => pb::GapReason::NotSubscribed,
         GapReason::JournalOverrun => pb::GapReason::JournalOverrun,
     };
     pb::Gap {

@@ -28,6 +28,8 @@ impl Services {
         };
         let selection = Selection::parse(request.header_selection)?;
         let filter = event_filter(request.filter.unwrap_or_default())?;
+        let needs = filter.events();
+        let filter = filter.needing(needs);
         let page = EventPage::read(&self.control.journal, &filter, after, max)?;
         let next_page_token = match page.has_more {
             true => format!("{question:016x}.{}", page.cursor),

@@ -33,7 +33,7 @@ impl Services {
         } = published;
         let event = match &*entry {
             Entry::Event(record) => Some(to_event(record, cursor, &Selection::All)),
-            Entry::Gap(_) | Entry::NodeState { .. } => None,
+            Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => None,
         };
         Ok(pb::PublishEventResponse {
             node_id: node.id().to_string(),

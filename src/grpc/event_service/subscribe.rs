@@ -12,7 +12,7 @@ use super::selection::Selection;
 use super::shared::Streamed;
 use super::snapshot::{Scope, SnapshotParts};
 use crate::domain::{Failure, NodeId, NodeState};
-use crate::events::{Cursor, Entry, Item, SlowPolicy, Start, Subscription};
+use crate::events::{Cursor, Entry, Item, SlowPolicy, Start, Subscription, Want};
 use crate::pb;
 use crate::pb::{subscribe_response, subscribe_start};
 
@@ -27,12 +27,14 @@ pub(super) struct Feed {
     /// What comes then.
     subscription: Subscription,
     selected: Arc<Selected>,
+    /// FreeSWITCH sends what the filter lets through for as long as the stream lives.
+    _want: Want,
 }
 
 // === impl Feed ===
 
 impl Feed {
-    pub(super) fn begin(
+    pub(super) async fn begin(
         services: &Services,
         request: pb::SubscribeRequest,
     ) -> Result<Self, Failure> {
@@ -56,7 +58,11 @@ impl Feed {
         let filter = request.filter.unwrap_or_default();
         let scope = Scope::of(&filter);
         let filter = event_filter(filter)?;
-        let (start, snapshot) = match position(request.start)? {
+        let position = position(request.start)?;
+        let want = services.control.wants.want(filter.events());
+        // Before it begins: its first cursor is one behind which nothing that it wants is missing.
+        want.in_force().await;
+        let (start, snapshot) = match position {
             Position::At(start) => (start, None),
             // Captured last, since that makes all events wait.
             Position::Snapshot => {
@@ -67,7 +73,7 @@ impl Feed {
         };
         let subscription = Subscription::begin(
             &services.control.journal,
-            filter,
+            filter.needing(want.set().clone()),
             start,
             policy,
             services.subscriber_bytes,
@@ -78,6 +84,7 @@ impl Feed {
             snapshot,
             subscription,
             selected: services.encodings.select(selection),
+            _want: want,
         })
     }
 
@@ -107,7 +114,9 @@ impl Feed {
             Entry::NodeState { node, state } => {
                 subscribe_response::Message::NodeState(self.node_state(node, *state))
             }
-            Entry::Event(_) => subscribe_response::Message::Checkpoint(pb::Checkpoint {}),
+            Entry::Event(_) | Entry::Asked(_) => {
+                subscribe_response::Message::Checkpoint(pb::Checkpoint {})
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::super::watch::shutting_down;
 use super::hearing::{Heard, Hearing, is_last, record};
 use super::session_id;
 use crate::domain::{Deadline, Failure, SessionId, check_event_name};
-use crate::events::{Cursor, Entry, Record, SessionHistory, Start};
+use crate::events::{Cursor, Entry, EventSet, Record, SessionHistory, Start};
 use crate::pb;
 
 /// Most names that one wait may have.
@@ -82,10 +82,7 @@ impl Services {
                 Failure::invalid(format!("event_names[{at}]"), error.to_string())
             })?;
         }
-        let mut deadline = match optional_duration(request.timeout, "timeout")? {
-            Some(timeout) => deadline.min(Deadline::after(timeout)),
-            None => deadline,
-        };
+        let timeout = optional_duration(request.timeout, "timeout")?;
         let start = match request.cursor.is_empty() {
             true => Start::Now,
             false => Start::After(
@@ -95,8 +92,17 @@ impl Services {
                     .map_err(|error| Failure::invalid("cursor", format!("{error}")))?,
             ),
         };
+        self.control.session(&id)?;
+        let set = EventSet::named(pending.iter().map(String::as_str));
+        let want = self.control.wants.want(set);
+        // The time for it is not that of the wait, which may be as short as a look at what is there.
+        deadline.bound(want.in_force()).await;
+        let mut deadline = match timeout {
+            Some(timeout) => deadline.min(Deadline::after(timeout)),
+            None => deadline,
+        };
         // Begun first, so that nothing falls between.
-        let mut hearing = Hearing::begin(self, &id, start)?;
+        let mut hearing = Hearing::begin(self, &id, start, want.set())?;
         if matches!(start, Start::Now) {
             self.control.live_session(&id)?;
         } else if self.is_over(&id) {
@@ -129,7 +135,7 @@ impl Services {
                 // What comes when the link is back can still be waited for.
                 Heard::Lost => false,
                 Heard::Skipped => true,
-                Heard::Back => hearing.gap().is_some() || self.has_ended(&id),
+                Heard::Back => hearing.has_missed() || self.has_ended(&id),
                 Heard::Silence => self.is_over(&id),
             };
             if is_over {

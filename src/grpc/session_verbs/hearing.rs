@@ -7,8 +7,8 @@ use super::super::Services;
 use super::super::convert::to_gap;
 use crate::domain::{Failure, NodeId, NodeState, SessionId};
 use crate::events::{
-    Cursor, Entry, EventFilter, FilterSpec, Gap, GapReason, Item, Record, SlowPolicy, Start,
-    Subscription,
+    Cursor, Entry, EventFilter, EventSet, FilterSpec, Gap, GapReason, Item, Record, SlowPolicy,
+    Start, Subscription,
 };
 use crate::pb;
 
@@ -21,6 +21,8 @@ pub(super) struct Hearing {
     node: NodeId,
     /// Events that are missing, until what the session became meanwhile was read from FreeSWITCH.
     gap: Option<Gap>,
+    /// FreeSWITCH was not asked for some of what is needed.
+    unasked: Option<Gap>,
     /// The sessions of the node are being read.
     is_reading: bool,
     /// The subscription has said that it stands.
@@ -44,16 +46,18 @@ pub(super) enum Heard {
 // === impl Hearing ===
 
 impl Hearing {
-    /// Begins behind `start`. Ask for the session's state afterwards, so that nothing falls between.
+    /// Begins behind `start`, for somebody who needs these events beside the base. Ask for the session's state afterwards, so that nothing falls between.
     pub(super) fn begin(
         services: &Services,
         session: &SessionId,
         start: Start,
+        needs: &EventSet,
     ) -> Result<Self, Failure> {
         let filter = EventFilter::from(FilterSpec {
             sessions: vec![session.clone()],
             ..FilterSpec::default()
-        });
+        })
+        .needing(needs.clone());
         let subscription = Subscription::begin(
             &services.control.journal,
             filter,
@@ -74,6 +78,7 @@ impl Hearing {
             subscription,
             node,
             gap: None,
+            unasked: None,
             is_reading: state == NodeState::Syncing,
             has_begun: false,
         };
@@ -95,10 +100,16 @@ impl Hearing {
 
     /// What is missing, until it is over.
     pub(super) fn gap(&self) -> Option<pb::Gap> {
-        self.gap.as_ref().map(|gap| pb::Gap {
+        let gap = self.gap.as_ref().or(self.unasked.as_ref())?;
+        Some(pb::Gap {
             cursor: self.cursor().to_string(),
             ..to_gap(gap)
         })
+    }
+
+    /// Whether events did not come that should have.
+    pub(super) fn has_missed(&self) -> bool {
+        self.gap.is_some()
     }
 
     /// What was missing has been told.
@@ -117,6 +128,11 @@ impl Hearing {
             Item::Checkpoint => {
                 let is_first = !std::mem::replace(&mut self.has_begun, true);
                 (!is_first).then_some(Heard::Silence)
+            }
+            // What is needed can still come.
+            Item::Gap(gap) if gap.reason == GapReason::NotSubscribed => {
+                self.unasked = Some(gap);
+                None
             }
             Item::Gap(gap) => {
                 self.gap = Some(gap);
@@ -165,7 +181,7 @@ impl Hearing {
 pub(super) fn record(entry: &Entry) -> Option<&Record> {
     match entry {
         Entry::Event(record) => Some(record),
-        Entry::Gap(_) | Entry::NodeState { .. } => None,
+        Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::watch::{Watched, Watching};
 use super::hearing::{Heard, Hearing, is_last, record};
 use super::session_id;
 use crate::domain::{Deadline, Failure, SessionId};
-use crate::events::{Cursor, Entry, Start};
+use crate::events::{Cursor, Entry, EventSet, Start};
 use crate::pb;
 
 pub(in crate::grpc) type SessionStream = Watching<pb::WatchSessionResponse>;
@@ -33,7 +33,7 @@ impl Services {
         let session = session_id(&request.session_id)?;
         let feed = Feed {
             services: self.clone(),
-            hearing: Hearing::begin(self, &session, Start::Now)?,
+            hearing: Hearing::begin(self, &session, Start::Now, &EventSet::default())?,
             session,
             is_first: true,
             is_over: false,
