@@ -272,10 +272,15 @@ impl Rights {
         };
         let events = user.allowed_events.as_ref().map(|text| {
             let (mut kinds, mut subclasses) = (KindSet::default(), BTreeSet::new());
+            let mut is_custom = false;
             for word in words(text) {
                 match EventKind::from_name(&word) {
-                    Some(kind) => kinds.insert(kind),
-                    None => drop(subclasses.insert(word)),
+                    _ if is_custom => drop(subclasses.insert(word)),
+                    Some(kind) => {
+                        kinds.insert(kind);
+                        is_custom = kind == EventKind::Custom;
+                    }
+                    None => {}
                 }
             }
             (kinds, subclasses)

@@ -55,6 +55,32 @@ event_kinds! {
     ShutdownRequested = "SHUTDOWN_REQUESTED", All = "ALL",
 }
 
+/// The subclasses of `CUSTOM` that the modules which the simulator stands for announce when they are
+/// loaded (`switch_event_reserve_subclass` in `mod_sofia.c`, `mod_conference.c` and `mod_avmd.c`).
+pub(super) const KNOWN_SUBCLASSES: &[&str] = &[
+    "avmd::beep",
+    "avmd::start",
+    "avmd::stop",
+    "conference::cdr",
+    "conference::maintenance",
+    "sofia::error",
+    "sofia::expire",
+    "sofia::gateway_add",
+    "sofia::gateway_delete",
+    "sofia::gateway_state",
+    "sofia::intercepted",
+    "sofia::notify_refer",
+    "sofia::profile_start",
+    "sofia::register",
+    "sofia::register_failure",
+    "sofia::reinvite",
+    "sofia::replaced",
+    "sofia::sip_user_state",
+    "sofia::transferee",
+    "sofia::transferor",
+    "sofia::unregister",
+];
+
 /// A set of event kinds, one bit each; there are fewer than 128.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct KindSet(u128);
@@ -89,9 +115,14 @@ impl EventKind {
         Self::Talk,
     ];
 
-    /// The kind with this name in any case (`switch_name_event` in `switch_event.c`).
+    /// The kind with this name in any case, also behind the 13 bytes of `SWITCH_EVENT_`, or any 13
+    /// others (`switch_name_event` in `switch_event.c`).
     pub(super) fn from_name(name: &str) -> Option<Self> {
-        let same = |kind: &&Self| kind.name().eq_ignore_ascii_case(name);
+        let rest = name.get(13..).unwrap_or_default();
+        let same = |kind: &&Self| {
+            let known = kind.name();
+            known.eq_ignore_ascii_case(rest) || known.eq_ignore_ascii_case(name)
+        };
         Self::ALL_KINDS.iter().find(same).copied()
     }
 

@@ -1,10 +1,12 @@
 //! `event`, `nixevent`, `myevents`: what a connection listens to.
 
+use std::collections::BTreeSet;
+
 use super::command::{Login, Rights, split};
 use super::core::World;
 use super::event::Format;
 use super::listener::Listener;
-use super::names::EventKind;
+use super::names::{EventKind, KNOWN_SUBCLASSES};
 
 /// `event plain|json|xml <names> [CUSTOM <subclasses>]`.
 pub(super) fn subscribe(listener: &mut Listener, login: &Login, words: &str) -> String {
@@ -39,6 +41,9 @@ pub(super) fn subscribe(listener: &mut Listener, login: &Login, words: &str) -> 
                 return "-ERR permission denied".to_owned();
             }
             known = true;
+            if kind == EventKind::All {
+                know_subclasses(listener, rights.map(|(_, subclasses)| subclasses));
+            }
             listener.kinds.insert(kind);
             custom = kind == EventKind::Custom;
         }
@@ -50,6 +55,20 @@ pub(super) fn subscribe(listener: &mut Listener, login: &Login, words: &str) -> 
     format!("+OK event listener enabled {}", listener.format.word())
 }
 
+/// Who asks for all events is also given the subclasses that are known, or allowed, at that moment
+/// (`set_all_custom` and `set_allowed_custom`); it keeps them when `ALL` is taken back.
+fn know_subclasses(listener: &mut Listener, allowed: Option<&BTreeSet<String>>) {
+    match allowed {
+        Some(allowed) => listener.subclasses.extend(allowed.iter().cloned()),
+        None => {
+            let known = KNOWN_SUBCLASSES.iter().copied();
+            listener.subclasses.extend(known.map(str::to_owned));
+        }
+    }
+}
+
+/// `nixevent <names> [CUSTOM <subclasses>]`: the first name that is no subclass takes `ALL` back and
+/// leaves the other names.
 pub(super) fn unsubscribe(listener: &mut Listener, words: &str) -> String {
     let (mut known, mut custom) = (false, false);
     for word in words.split(' ') {
