@@ -227,22 +227,26 @@ impl Wants {
         };
         let is_due = |holding: &Holding| holding.pending.is_some_and(|pending| pending <= version);
         let is_all = state.holdings.get(&Part::Everything).is_some_and(is_due);
-        let (mut begun, mut before) = (EventSet::default(), self.always.clone());
-        let parts = state.holdings.iter_mut();
-        let (new, old): (Vec<_>, Vec<_>) = parts
-            .partition(|(_, holding)| is_due(holding) || (is_all && holding.pending.is_some()));
-        before.add_all(&old.into_iter().map(|(part, _)| part.clone()).collect());
-        for (part, holding) in new {
-            holding.pending = None;
-            begun.add_all(&EventSet::from_iter([part.clone()]));
+        let mut before = EventSet::default();
+        if is_all {
+            let parts = state.holdings.iter();
+            let old = parts.filter(|(_, holding)| holding.pending.is_none());
+            before = old.map(|(part, _)| part.clone()).collect();
+            before.add_all(&self.always);
         }
+        let parts = state.holdings.iter_mut();
+        let new =
+            parts.filter(|(_, holding)| is_due(holding) || is_all && holding.pending.is_some());
+        let begun: EventSet = new
+            .map(|(part, holding)| {
+                holding.pending = None;
+                part.clone()
+            })
+            .collect();
         if !begun.is_empty() {
             self.journal.append(Entry::Asked(Asked {
-                but: match is_all {
-                    true => before,
-                    false => EventSet::default(),
-                },
                 set: begun,
+                but: before,
                 since: self.began,
                 at: SystemTime::now(),
             }));

@@ -76,3 +76,6 @@ impl AskedFor {
         self.everything || self.named.has_subclass(subclass)
     }
 }
+
+#[cfg(test)]
+mod tests;
