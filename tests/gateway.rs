@@ -55,6 +55,23 @@ impl Gateway {
 
     /// Over these simulated nodes, whose tasks belong to `drain`; waits until all are in service.
     pub(crate) async fn over(sims: Vec<Sim>, drain: Drain, tune: impl FnOnce(&mut Config)) -> Self {
+        let config = Self::config(&sims, &drain, tune).await;
+        Self::start(config, sims, drain).await
+    }
+
+    /// Over a simulated node that may never be in service.
+    pub(crate) async fn over_unready(
+        sim: Sim,
+        drain: Drain,
+        tune: impl FnOnce(&mut Config),
+    ) -> Self {
+        let sims = vec![sim];
+        let config = Self::config(&sims, &drain, tune).await;
+        Self::launch(config, sims, drain).await
+    }
+
+    /// The configuration for these nodes, which listen from now on.
+    async fn config(sims: &[Sim], drain: &Drain, tune: impl FnOnce(&mut Config)) -> Config {
         let mut config = test_config();
         for (at, sim) in sims.iter().enumerate() {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -65,7 +82,7 @@ impl Gateway {
             drain.spawn(async move { server.serve(listener).await });
         }
         tune(&mut config);
-        Self::start(config, sims, drain).await
+        config
     }
 
     /// Over one simulated node.

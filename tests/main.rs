@@ -55,4 +55,5 @@ mod verbs_media;
 mod verbs_path;
 mod verbs_signalling;
 mod verbs_transfer;
+mod wants;
 mod watch_jobs;
