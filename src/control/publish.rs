@@ -10,7 +10,8 @@ use crate::esl::sendevent::{
 };
 use crate::esl::{Command, Outcome, Reply};
 use crate::events::{
-    Cursor, Entry, EventFilter, FilterSpec, HeaderMatcher, Item, SlowPolicy, Start, Subscription,
+    Cursor, Entry, EventFilter, EventSet, FilterSpec, HeaderMatcher, Item, SlowPolicy, Start,
+    Subscription,
 };
 use crate::fleet::Node;
 
@@ -55,6 +56,8 @@ const RESERVED_PREFIXES: [&str; 4] = [
 pub struct Publication {
     name: String,
     command: Command,
+    /// The event itself, which has to come back.
+    wanted: EventSet,
 }
 
 /// An event that was published and has come back.
@@ -109,6 +112,10 @@ impl Publication {
         Ok(Self {
             name: name.to_owned(),
             command,
+            wanted: EventSet::filtered(
+                [name],
+                [subclass].into_iter().filter(|text| !text.is_empty()),
+            ),
         })
     }
 }
@@ -195,8 +202,11 @@ impl Control {
         publication: &Publication,
         deadline: Deadline,
     ) -> Result<Published, Failure> {
-        // The node is asked for all events. If it were not, it would have to be asked for
-        // those of this name and subclass here, before the command is written.
+        let want = self.wants.want(publication.wanted.clone());
+        if deadline.bound(want.in_force()).await.is_none() {
+            let message = "the deadline passed before FreeSWITCH was asked to send such events";
+            return Err(Failure::new(Reason::DeadlineExceeded, message).node(node.id()));
+        }
         let before = self.journal.cursor();
         node.check_hears()?;
         let reply = node

@@ -15,8 +15,6 @@ mod late;
 mod sleeping;
 mod slow;
 
-use late::Kind;
-
 const SILENCE: Duration = Duration::from_secs(15);
 const NO_LIMIT: u64 = u64::MAX;
 

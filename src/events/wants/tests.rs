@@ -4,8 +4,9 @@ use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
 use super::super::journal::JournalConfig;
-use super::super::{EventFilter, Item, SlowPolicy, Start, Subscription};
+use super::super::{EventFilter, HistoryConfig, Item, SlowPolicy, Start, Subscription};
 use super::*;
+use crate::shutdown::Drain;
 
 const LINGER: Duration = Duration::from_secs(600);
 /// Beside the base.
@@ -22,7 +23,7 @@ fn registry() -> (Arc<Wants>, Arc<Journal>) {
         max_age: LINGER * 1000,
         ..JournalConfig::default()
     };
-    let journal = Arc::new(Journal::new(config));
+    let journal = Journal::start(config, HistoryConfig::default(), &Drain::new());
     (Wants::new(&named(&[ALWAYS]), LINGER, &journal), journal)
 }
 
@@ -39,14 +40,13 @@ async fn answers(follower: &mut Follower) {
 fn gaps(journal: &Arc<Journal>, start: Start, needs: &EventSet) -> usize {
     let mut subscription = Subscription::begin(
         journal,
-        EventFilter::default(),
+        EventFilter::default().needing(needs.clone()),
         start,
         SlowPolicy::End,
         u64::MAX,
         Duration::from_secs(15),
     )
-    .unwrap()
-    .needing(needs);
+    .unwrap();
     let mut gaps = 0;
     while let Some(item) = subscription.next().now_or_never() {
         match item.unwrap() {

@@ -194,7 +194,7 @@ mod tests {
         for (bytes, expected) in [(1, MAX_ITEMS), (100_000, 5), (MAX_BYTES * 2, 1)] {
             let convert = |item: &usize| {
                 // Every other one is wanted.
-                (item % 2 == 0).then(|| pb::Node {
+                item.is_multiple_of(2).then(|| pb::Node {
                     node_id: item.to_string(),
                     state_detail: "x".repeat(bytes),
                     ..pb::Node::default()
