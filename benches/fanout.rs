@@ -36,13 +36,18 @@ mod message_walk;
 mod nats;
 #[path = "fanout/source.rs"]
 mod source;
+#[path = "fanout/stall.rs"]
+mod stall;
 #[path = "fanout/streams.rs"]
 mod streams;
+#[path = "common/wire_node.rs"]
+mod wire_node;
 
 use contest::{Contender, Contest, Measured};
 use corpus::Corpus;
 use figures::{Figure, micros, thousands, verdict};
 use source::Templates;
+use stall::Stall;
 
 /// Whose events they are.
 const NODE: &str = "node-0";
@@ -60,7 +65,7 @@ struct Arguments {
     /// Rounds; the medians of all are reported.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// How many subscribers, one number after the other.
+    /// How many subscribers, one number after the other; the last one counts for `--stall`.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1000])]
     subscribers: Vec<usize>,
     /// Most connections that they share.
@@ -69,9 +74,15 @@ struct Arguments {
     /// Bytes of an event on FreeSWITCH's wire.
     #[arg(long, default_value_t = 2000)]
     bytes: usize,
-    /// Seconds for which each is measured.
-    #[arg(long, default_value_t = 1.5)]
-    seconds: f64,
+    /// Seconds for which each is measured; 1.5, with `--stall` 12.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Measures what one subscriber that stops reading does to the others, and no more.
+    #[arg(long)]
+    stall: bool,
+    /// Events per second with `--stall`; half of what the machine carries unless given.
+    #[arg(long)]
+    rate: Option<f64>,
     /// Events in a message of the bare stream; as many as the gateway's had unless given.
     #[arg(long)]
     batch: Option<usize>,
@@ -94,10 +105,22 @@ struct Report {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    let templates = Templates::new(Corpus::read()?.trimmed(arguments.bytes)?)?;
+    if arguments.stall {
+        let stall = Stall {
+            templates,
+            subscribers: arguments.subscribers.last().copied().unwrap_or(1),
+            connections: arguments.connections,
+            rate: arguments.rate,
+            seconds: arguments.seconds.unwrap_or(12.0),
+            rounds: arguments.rounds,
+        };
+        return stall.run();
+    }
     let contest = Contest {
-        templates: Templates::new(Corpus::read()?.trimmed(arguments.bytes)?)?,
+        templates,
         connections: arguments.connections,
-        span: Duration::from_secs_f64(arguments.seconds),
+        span: Duration::from_secs_f64(arguments.seconds.unwrap_or(1.5)),
     };
     let contenders = contenders(&arguments.measure);
     println!(

@@ -61,12 +61,7 @@ impl Templates {
         Ok(Event::parse(self.at(position).bytes.clone())?)
     }
 
-    /// The event with the present time.
-    pub(crate) fn event_of_now(&self, position: u64) -> Result<Event> {
-        Ok(Event::parse(self.bytes_of_now(position)?)?)
-    }
-
-    /// The same, as it stands on the wire.
+    /// The event with the present time, as it stands on the wire.
     pub(crate) fn bytes_of_now(&self, position: u64) -> Result<Bytes> {
         let template = self.at(position);
         let mut bytes = template.bytes.to_vec();
@@ -117,6 +112,30 @@ pub(crate) fn run(
                 }
                 position += 1;
             }
+        }
+    })?;
+    Ok(())
+}
+
+/// Gives `send` so many positions per second, until the run is over.
+pub(crate) fn steady(
+    counters: &Arc<Counters>,
+    rate: f64,
+    mut send: impl FnMut(u64) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let counters = Arc::clone(counters);
+    std::thread::Builder::new().name("source".to_owned()).spawn(move || {
+        let (began, mut position) = (Instant::now(), 0);
+        while !counters.is_over() {
+            let due = (began.elapsed().as_secs_f64() * rate) as u64;
+            while position < due {
+                if let Err(error) = send(position) {
+                    counters.fail(&format!("the source: {error:#}"));
+                    return;
+                }
+                position += 1;
+            }
+            std::thread::sleep(Duration::from_micros(500));
         }
     })?;
     Ok(())
