@@ -116,6 +116,11 @@ impl Sim {
         view::channels(&self.core.world())
     }
 
+    /// Number of channels, without a look at each.
+    pub fn live(&self) -> usize {
+        self.core.world().channels.len()
+    }
+
     /// The last 10,000 commands that were received, byte for byte.
     pub fn commands(&self) -> Vec<Vec<u8>> {
         self.core
