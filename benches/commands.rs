@@ -99,7 +99,7 @@ fn main() -> Result<()> {
     let names = [
         "bare tonic echo",
         "raw uuid_exists",
-        "raw uuid_setvar",
+        "raw setvar + dump",
         "RunApi",
         "SetVariables",
         "GetSession",
@@ -159,7 +159,8 @@ fn sample(
     let mut samples = Samples::default();
     let (exists, set) = (
         format!("api uuid_exists {session}\n\n"),
-        format!("api uuid_setvar {session} bench 1\n\n"),
+        // What the gateway sends: the verb, and with it the question what came of it.
+        format!("api uuid_setvar {session} bench 1\n\napi uuid_dump {session} json\n\n"),
     );
     for _ in 0..count {
         samples.echo.push(runtime.block_on(echoed.echo())?);
@@ -170,8 +171,9 @@ fn sample(
         samples.run_api.push(runtime.block_on(caller.call(Rpc::RunApi))?);
         let began = Instant::now();
         let answer = raw.command(&set)?;
+        let dump = raw.read()?;
         samples.raw_set.push(began.elapsed());
-        ensure!(answer.starts_with("+OK"), "wrong answer: {answer}");
+        ensure!(answer.starts_with("+OK") && dump.starts_with('{'), "wrong answer: {answer}");
         samples.set_variables.push(runtime.block_on(caller.call(Rpc::SetVariables))?);
         samples.get_session.push(runtime.block_on(caller.call(Rpc::GetSession))?);
     }

@@ -1,5 +1,7 @@
 //! What subscribers have seen, counted for each of them.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

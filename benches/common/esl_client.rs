@@ -33,13 +33,14 @@ impl EslClient {
         Ok(client)
     }
 
-    /// Gives the body of the reply.
+    /// Gives the body of the reply, of the first one if the text holds several commands.
     pub(crate) fn command(&mut self, command: &str) -> Result<String> {
         self.reader.get_mut().write_all(command.as_bytes())?;
         self.read()
     }
 
-    fn read(&mut self) -> Result<String> {
+    /// The body of the next reply.
+    pub(crate) fn read(&mut self) -> Result<String> {
         self.head.clear();
         while !self.head.ends_with("\n\n") {
             let read = self.reader.read_line(&mut self.head)?;

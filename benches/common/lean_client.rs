@@ -1,6 +1,8 @@
 //! A gRPC client that costs next to nothing: it speaks HTTP/2 over a blocking socket, subscribes,
 //! and counts events without decoding them. One thread for each connection, named `subscribers`.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
