@@ -105,8 +105,20 @@ fn main() -> Result<()> {
         "GetSession",
     ];
     let mut rows: [Row; 6] = Default::default();
-    println!("{} rounds of {} calls of each kind", arguments.rounds, arguments.calls);
-    let mut measure = |count| sample(count, &callers, &mut caller, &mut echoed, &mut raw, &session);
+    println!(
+        "{} rounds of {} calls of each kind",
+        arguments.rounds, arguments.calls
+    );
+    let mut measure = |count| {
+        sample(
+            count,
+            &callers,
+            &mut caller,
+            &mut echoed,
+            &mut raw,
+            &session,
+        )
+    };
     measure(WARM_UP)?;
     for _ in 0..arguments.rounds {
         add(&mut rows, measure(arguments.calls)?);
@@ -168,21 +180,33 @@ fn sample(
         let answer = raw.command(&exists)?;
         samples.raw.push(began.elapsed());
         ensure!(answer.trim() == "true", "wrong answer: {answer}");
-        samples.run_api.push(runtime.block_on(caller.call(Rpc::RunApi))?);
+        samples
+            .run_api
+            .push(runtime.block_on(caller.call(Rpc::RunApi))?);
         let began = Instant::now();
         let answer = raw.command(&set)?;
         let dump = raw.read()?;
         samples.raw_set.push(began.elapsed());
-        ensure!(answer.starts_with("+OK") && dump.starts_with('{'), "wrong answer: {answer}");
-        samples.set_variables.push(runtime.block_on(caller.call(Rpc::SetVariables))?);
-        samples.get_session.push(runtime.block_on(caller.call(Rpc::GetSession))?);
+        ensure!(
+            answer.starts_with("+OK") && dump.starts_with('{'),
+            "wrong answer: {answer}"
+        );
+        samples
+            .set_variables
+            .push(runtime.block_on(caller.call(Rpc::SetVariables))?);
+        samples
+            .get_session
+            .push(runtime.block_on(caller.call(Rpc::GetSession))?);
     }
     Ok(samples)
 }
 
 fn add(rows: &mut [Row; 6], samples: Samples) {
     let sums = |one: &[Duration], other: &[Duration]| -> Vec<Duration> {
-        one.iter().zip(other).map(|(one, other)| *one + *other).collect()
+        one.iter()
+            .zip(other)
+            .map(|(one, other)| *one + *other)
+            .collect()
     };
     let bare = sums(&samples.echo, &samples.raw);
     let bare_set = sums(&samples.echo, &samples.raw_set);

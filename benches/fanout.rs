@@ -127,7 +127,11 @@ fn main() -> Result<()> {
         "{} rounds; events of {} bytes, up to {} connections",
         arguments.rounds, arguments.bytes, arguments.connections
     );
-    let mut reports: Vec<Report> = arguments.subscribers.iter().map(|_| Report::default()).collect();
+    let mut reports: Vec<Report> = arguments
+        .subscribers
+        .iter()
+        .map(|_| Report::default())
+        .collect();
     for _ in 0..arguments.rounds {
         for (&subscribers, report) in arguments.subscribers.iter().zip(&mut reports) {
             let mut round = HashMap::new();
@@ -158,7 +162,9 @@ fn contenders(letters: &str) -> Vec<Contender> {
         }
         if contender == Contender::Nats {
             let Some(version) = nats::version() else {
-                println!("nats-server is not installed and is skipped (apt-get install nats-server)");
+                println!(
+                    "nats-server is not installed and is skipped (apt-get install nats-server)"
+                );
                 continue;
             };
             println!("{version}");
@@ -189,7 +195,10 @@ impl Report {
         for (&contender, measured) in round {
             let rate = measured.deliveries_per_second;
             self.rates.entry(contender).or_default().add(rate);
-            self.cpu.entry(contender).or_default().add(micros(measured.cpu));
+            self.cpu
+                .entry(contender)
+                .or_default()
+                .add(micros(measured.cpu));
             if let Some(gateway) = gateway {
                 let ratio = gateway.deliveries_per_second / rate;
                 self.ratios.entry(contender).or_default().add(ratio);

@@ -101,6 +101,9 @@ struct Arguments {
     /// Recorded legs, from their first event to their last.
     #[arg(long, default_value_t = 1_000_000)]
     calls: usize,
+    /// How many of them end in a second, if the gateway is that fast.
+    #[arg(long, default_value_t = 5000.0)]
+    rate: f64,
     /// Calls that the simulator makes.
     #[arg(long, default_value_t = 10_000)]
     simulator_calls: usize,
@@ -138,7 +141,7 @@ fn main() -> Result<()> {
         simulated(arguments.simulator_calls)?;
     }
     if arguments.calls > 0 {
-        replayed(arguments.calls)?;
+        replayed(arguments.calls, arguments.rate)?;
     }
     Ok(())
 }
@@ -212,7 +215,10 @@ async fn run_jobs(address: SocketAddr, count: usize) -> Result<()> {
             let (mut client, left) = (client.clone(), Arc::clone(&left));
             tokio::spawn(async move {
                 let take = |left| usize::checked_sub(left, 1);
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+                while left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                    .is_ok()
+                {
                     let request = pb::RunJobRequest {
                         command: "uuid_exists".to_owned(),
                         arguments: "00000000-0000-4000-8000-000000000000".to_owned(),
@@ -232,7 +238,7 @@ async fn run_jobs(address: SocketAddr, count: usize) -> Result<()> {
 }
 
 /// Calls as the recording has them, sent by a node that is nothing but its event socket.
-fn replayed(count: usize) -> Result<()> {
+fn replayed(count: usize, rate: f64) -> Result<()> {
     let nodes = machine::runtime("nodes")?;
     let core = core_uuid(0);
     let node = nodes.block_on(WireNode::start(&core))?;
@@ -245,8 +251,9 @@ fn replayed(count: usize) -> Result<()> {
     );
     let mut player = Player::new(0, AT_ONCE, u32::try_from(count)?);
     let mut sent = 0;
-    calls(node.address, count, |calls, gateway| {
-        let until = player.ended + u32::try_from(calls)?;
+    let resident = calls(node.address, count, |calls, gateway| {
+        let (first, until) = (player.ended, player.ended + u32::try_from(calls)?);
+        let began = Instant::now();
         let mut has_more = true;
         // Those that are under way stay so until the last ones.
         while has_more && player.ended < until {
@@ -256,6 +263,8 @@ fn replayed(count: usize) -> Result<()> {
                 sent += u64::from(has_more);
             }
             node.events.blocking_send(frames.into())?;
+            let due = Duration::from_secs_f64(f64::from(player.ended - first) / rate);
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
         let began = Instant::now();
         while gateway.holdings()?.events < sent {
@@ -263,7 +272,14 @@ fn replayed(count: usize) -> Result<()> {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
-    })
+    })?;
+    let (early, last) = (resident[1], resident[STEPS - 1]);
+    let times = last as f64 / early as f64;
+    println!(
+        "memory at the end is {times:.2} times that after a fifth of the calls; flat is up to {FLAT:.1}: {}",
+        verdict(times <= FLAT)
+    );
+    Ok(())
 }
 
 /// Calls of the simulator: each arrives, is answered, hears a tone of 0.3 s and is hung up.
@@ -279,7 +295,8 @@ fn simulated(count: usize) -> Result<()> {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// `run` lets so many calls end; the memory after each tenth of them.
@@ -287,7 +304,7 @@ fn calls(
     node: SocketAddr,
     count: usize,
     mut run: impl FnMut(usize, &mut Apart) -> Result<()>,
-) -> Result<()> {
+) -> Result<Vec<usize>> {
     let mut gateway = Apart::start(node, SHORT)?;
     println!(
         "kept for {} s after their end; {} MiB for the journal, {} MiB for sessions' events",
@@ -314,12 +331,6 @@ fn calls(
         events = holdings.events;
         seen.push(resident);
     }
-    let (early, last) = (seen[1], seen[STEPS - 1]);
-    let times = last as f64 / early as f64;
-    println!(
-        "memory at the end is {times:.2} times that after a fifth of the calls; flat is up to {FLAT:.1}: {}",
-        verdict(times <= FLAT)
-    );
     let pause = Duration::from_secs(SHORT.retention_seconds + 1);
     std::thread::sleep(pause);
     let resident = gateway.resident()?;
@@ -328,7 +339,7 @@ fn calls(
         gateway.holdings()?.sessions,
         mib(resident)
     );
-    Ok(())
+    Ok(seen)
 }
 
 fn print_each(what: &str, before: usize, after: usize, count: usize) {

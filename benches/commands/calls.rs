@@ -128,10 +128,16 @@ pub(crate) async fn throughput(
     let began = Instant::now();
     let callers: Vec<_> = (0..callers)
         .map(|at| {
-            let (mut caller, left) = (connections[at % connections.len()].clone(), Arc::clone(&left));
+            let (mut caller, left) = (
+                connections[at % connections.len()].clone(),
+                Arc::clone(&left),
+            );
             tokio::spawn(async move {
                 let take = |left| usize::checked_sub(left, 1);
-                while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+                while left
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+                    .is_ok()
+                {
                     caller.call(rpc).await?;
                 }
                 anyhow::Ok(())

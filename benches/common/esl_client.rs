@@ -29,7 +29,10 @@ impl EslClient {
         };
         client.read()?;
         client.command("auth ClueCon\n\n")?;
-        ensure!(client.head.contains("+OK accepted"), "the password is wrong");
+        ensure!(
+            client.head.contains("+OK accepted"),
+            "the password is wrong"
+        );
         Ok(client)
     }
 

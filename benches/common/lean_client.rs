@@ -195,7 +195,8 @@ impl Connection {
         }
         self.counters.set(stream.at, stream.walk.events);
         let messages = stream.walk.take_messages();
-        self.counters.add(length, messages, &mut stream.walk.lateness);
+        self.counters
+            .add(length, messages, &mut stream.walk.lateness);
         stream.taken += length;
         if stream.taken >= STREAM_WINDOW / 2 {
             window_update(&mut self.out, id, stream.taken);

@@ -79,7 +79,8 @@ impl Walk {
                 bytes = &bytes[taken..];
                 if self.pending.len() == wanted {
                     if let Some(time) = event_time(&self.pending) {
-                        self.lateness.push(now.duration_since(time).unwrap_or_default());
+                        self.lateness
+                            .push(now.duration_since(time).unwrap_or_default());
                     }
                     self.pending.clear();
                     self.place = Place::Batch;
@@ -156,7 +157,11 @@ fn tag_and_length(bytes: &[u8]) -> Result<Option<(u64, usize, usize)>> {
         return Ok(None);
     };
     ensure!(tag & 7 == 2, "a field of another kind");
-    Ok(Some((tag, usize::try_from(length)?, tag_bytes + length_bytes)))
+    Ok(Some((
+        tag,
+        usize::try_from(length)?,
+        tag_bytes + length_bytes,
+    )))
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, usize)> {

@@ -115,14 +115,19 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn park(sim: &Sim, count: usize) -> Result<String> {
-    let ids: Vec<String> = (0..count).map(|_| sim.place_inbound("park", "1000")).collect();
+    let ids: Vec<String> = (0..count)
+        .map(|_| sim.place_inbound("park", "1000"))
+        .collect();
     let wanted: HashSet<&String> = ids.iter().collect();
     wait(|| {
         let channels = sim.channels();
         let parked = channels
             .iter()
             .filter(|channel| channel.state == ChannelState::Execute);
-        parked.filter(|channel| wanted.contains(&channel.uuid)).count() == count
+        parked
+            .filter(|channel| wanted.contains(&channel.uuid))
+            .count()
+            == count
     })?;
     // Listed too, so that nothing has to wait for the list's lag.
     std::thread::sleep(SimConfig::default().list_lag * 2);

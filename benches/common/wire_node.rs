@@ -126,7 +126,10 @@ impl Node {
 
     fn answer(&self, command: &str) -> String {
         let api = |body: &str| {
-            format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len())
+            format!(
+                "Content-Type: api/response\nContent-Length: {}\n\n{body}",
+                body.len()
+            )
         };
         match command.strip_prefix("api ") {
             Some("global_getvar core_uuid") => api(&self.core_uuid),

@@ -106,7 +106,10 @@ impl Contest {
         let messages = (counters.messages() - messages).max(1);
         let bytes = counters.bytes() - bytes;
         if let Some(failure) = counters.failure() {
-            bail!("{} with {subscribers} subscribers: {failure}", contender.name());
+            bail!(
+                "{} with {subscribers} subscribers: {failure}",
+                contender.name()
+            );
         }
         counters.end();
         (running.stop)()?;
@@ -200,7 +203,10 @@ impl Contest {
         let templates = self.templates.clone();
         source::run(counters, window(subscribers), move |position| {
             let event = templates.event(position)?;
-            events.send((position, event)).ok().context("nobody listens")?;
+            events
+                .send((position, event))
+                .ok()
+                .context("nobody listens")?;
             Ok(())
         })?;
         Ok(Running::threads("broadcast", threads, move |_| {

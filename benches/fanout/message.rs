@@ -50,7 +50,10 @@ impl Response {
     pub(crate) fn of(events: impl IntoIterator<Item = Event>) -> Self {
         let events: Vec<_> = events.into_iter().collect();
         Self {
-            cursor: events.last().map(|last| last.cursor.clone()).unwrap_or_default(),
+            cursor: events
+                .last()
+                .map(|last| last.cursor.clone())
+                .unwrap_or_default(),
             events: Some(Batch { events }),
         }
     }
@@ -66,7 +69,9 @@ impl Event {
         let since = Duration::from_micros(micros);
         let mut headers = HashMap::with_capacity(event.headers().len());
         for (name, value, _) in event.headers().iter_text() {
-            headers.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+            headers
+                .entry(name.into_owned())
+                .or_insert_with(|| value.into_owned());
         }
         Self {
             cursor: format!("{:016x}.{position:x}", u64::MAX),

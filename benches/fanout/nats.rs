@@ -39,17 +39,26 @@ pub(crate) fn version() -> Option<String> {
 
 impl Nats {
     pub(crate) fn start() -> Result<Self> {
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
         let child = NAMES.iter().find_map(|name| {
             let mut command = Command::new(name);
             command.args(["-a", "127.0.0.1", "-p", &port.to_string()]);
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .ok()
         });
         let nats = Self {
             address: (Ipv4Addr::LOCALHOST, port).into(),
             child: child.context("nats-server is not installed")?,
         };
-        crate::source::until(|| Ok(TcpStream::connect(nats.address).is_ok()), "nats-server listens")?;
+        crate::source::until(
+            || Ok(TcpStream::connect(nats.address).is_ok()),
+            "nats-server listens",
+        )?;
         Ok(nats)
     }
 
@@ -167,6 +176,9 @@ fn read(socket: TcpStream, subscribers: usize, counters: &Counters) -> Result<()
 
 /// The subscription and the length of the payload: `7 2048\r\n`.
 fn message_head(bytes: &[u8]) -> Option<(usize, usize)> {
-    let (place, length) = std::str::from_utf8(bytes).ok()?.trim_end().split_once(' ')?;
+    let (place, length) = std::str::from_utf8(bytes)
+        .ok()?
+        .trim_end()
+        .split_once(' ')?;
     Some((place.parse().ok()?, length.parse().ok()?))
 }

@@ -38,7 +38,9 @@ impl Templates {
         let templates = events.into_iter().map(|event| {
             let session = header(&event, "Unique-ID").context("no session")?;
             let stamp = find(&event, STAMP).context("no time")? + STAMP.len();
-            let digits = event[stamp..].iter().take_while(|byte| byte.is_ascii_digit());
+            let digits = event[stamp..]
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit());
             Ok(Template {
                 session: session.parse()?,
                 call: session.parse()?,
@@ -98,22 +100,24 @@ pub(crate) fn run(
     mut send: impl FnMut(u64) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let counters = Arc::clone(counters);
-    std::thread::Builder::new().name("source".to_owned()).spawn(move || {
-        let mut position = 0;
-        while !counters.is_over() {
-            if position + BURST > counters.least() + window {
-                std::thread::sleep(Duration::from_micros(50));
-                continue;
-            }
-            for _ in 0..BURST {
-                if let Err(error) = send(position) {
-                    counters.fail(&format!("the source: {error:#}"));
-                    return;
+    std::thread::Builder::new()
+        .name("source".to_owned())
+        .spawn(move || {
+            let mut position = 0;
+            while !counters.is_over() {
+                if position + BURST > counters.least() + window {
+                    std::thread::sleep(Duration::from_micros(50));
+                    continue;
                 }
-                position += 1;
+                for _ in 0..BURST {
+                    if let Err(error) = send(position) {
+                        counters.fail(&format!("the source: {error:#}"));
+                        return;
+                    }
+                    position += 1;
+                }
             }
-        }
-    })?;
+        })?;
     Ok(())
 }
 
@@ -124,20 +128,22 @@ pub(crate) fn steady(
     mut send: impl FnMut(u64) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let counters = Arc::clone(counters);
-    std::thread::Builder::new().name("source".to_owned()).spawn(move || {
-        let (began, mut position) = (Instant::now(), 0);
-        while !counters.is_over() {
-            let due = (began.elapsed().as_secs_f64() * rate) as u64;
-            while position < due {
-                if let Err(error) = send(position) {
-                    counters.fail(&format!("the source: {error:#}"));
-                    return;
+    std::thread::Builder::new()
+        .name("source".to_owned())
+        .spawn(move || {
+            let (began, mut position) = (Instant::now(), 0);
+            while !counters.is_over() {
+                let due = (began.elapsed().as_secs_f64() * rate) as u64;
+                while position < due {
+                    if let Err(error) = send(position) {
+                        counters.fail(&format!("the source: {error:#}"));
+                        return;
+                    }
+                    position += 1;
                 }
-                position += 1;
+                std::thread::sleep(Duration::from_micros(500));
             }
-            std::thread::sleep(Duration::from_micros(500));
-        }
-    })?;
+        })?;
     Ok(())
 }
 

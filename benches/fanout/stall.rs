@@ -73,8 +73,16 @@ impl Stall {
             self.subscribers, self.connections
         );
         let counters = Arc::new(Counters::new(self.subscribers));
-        lean_client::subscribe(gateway.address, self.subscribers, self.connections, &counters)?;
-        until(|| Ok(counters.have_all_started()), "all subscribers have begun")?;
+        lean_client::subscribe(
+            gateway.address,
+            self.subscribers,
+            self.connections,
+            &counters,
+        )?;
+        until(
+            || Ok(counters.have_all_started()),
+            "all subscribers have begun",
+        )?;
         let (templates, events) = (self.templates.clone(), node.events.clone());
         steady(&counters, rate, move |position| {
             let mut frame = Vec::new();
@@ -116,9 +124,16 @@ impl Stall {
                 }
                 node.events.blocking_send(frames.into())?;
             }
-            until(|| Ok(node.queued() == 0 && node.unread()? == 0), "all is read")?;
+            until(
+                || Ok(node.queued() == 0 && node.unread()? == 0),
+                "all is read",
+            )?;
             std::thread::sleep(Duration::from_millis(50));
-            held = gateway.control.journal.held_bytes().min((JOURNAL_MIB << 20) * 9 / 10);
+            held = gateway
+                .control
+                .journal
+                .held_bytes()
+                .min((JOURNAL_MIB << 20) * 9 / 10);
         }
         Ok(())
     }
@@ -126,8 +141,16 @@ impl Stall {
     /// Events per second that all subscribers can be given.
     fn capacity(&self, node: &WireNode, gateway: &Gateway) -> Result<f64> {
         let counters = Arc::new(Counters::new(self.subscribers));
-        lean_client::subscribe(gateway.address, self.subscribers, self.connections, &counters)?;
-        until(|| Ok(counters.have_all_started()), "all subscribers have begun")?;
+        lean_client::subscribe(
+            gateway.address,
+            self.subscribers,
+            self.connections,
+            &counters,
+        )?;
+        until(
+            || Ok(counters.have_all_started()),
+            "all subscribers have begun",
+        )?;
         let (templates, events) = (self.templates.clone(), node.events.clone());
         source::run(&counters, WINDOW, move |position| {
             let mut frame = Vec::new();
@@ -167,10 +190,14 @@ impl Stall {
             bail!("{failure}");
         }
         let mut lateness = counters.take_lateness();
-        column.rate.add(deliveries as f64 / began.elapsed().as_secs_f64());
+        column
+            .rate
+            .add(deliveries as f64 / began.elapsed().as_secs_f64());
         column.p50.add(millis(quantile(&mut lateness, 0.5)));
         column.p99.add(millis(quantile(&mut lateness, 0.99)));
-        column.cpu.add(micros(cpu.div_f64(deliveries.max(1) as f64)));
+        column
+            .cpu
+            .add(micros(cpu.div_f64(deliveries.max(1) as f64)));
         column.busy.add(busy(&machine)? * 100.0);
         unread.sort_unstable();
         column.unread.add(unread[unread.len() * 99 / 100] as f64);
@@ -181,7 +208,10 @@ impl Stall {
 }
 
 fn print(without: &Column, with: &Column, bound: usize) {
-    println!("\n{:<46}{:>24}{:>24}", "median (range)", "all read", "one more has stopped");
+    println!(
+        "\n{:<46}{:>24}{:>24}",
+        "median (range)", "all read", "one more has stopped"
+    );
     let row = |name: &str, of: &dyn Fn(&Column) -> &Figure| {
         let cell = |column: &Column| {
             let (least, most) = of(column).range();
@@ -195,7 +225,9 @@ fn print(without: &Column, with: &Column, bound: usize) {
     row("gateway CPU for a delivery, us", &|column| &column.cpu);
     row("machine busy, %", &|column| &column.busy);
     row("event link: unread bytes, p99", &|column| &column.unread);
-    row("event link: chunks queued at the node, most", &|column| &column.queued);
+    row("event link: chunks queued at the node, most", &|column| {
+        &column.queued
+    });
     row("growth of VmRSS, MiB", &|column| &column.growth);
     println!(
         "bound of a subscriber: {:.0} MiB of the journal, which it shares, before it is ended",

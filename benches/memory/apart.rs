@@ -56,7 +56,8 @@ impl Apart {
             retention_seconds,
             finished_jobs,
         } = bounds;
-        let what = format!("{node} {journal_mib} {history_mib} {retention_seconds} {finished_jobs}");
+        let what =
+            format!("{node} {journal_mib} {history_mib} {retention_seconds} {finished_jobs}");
         let mut child = Command::new(std::env::current_exe()?)
             .args([ARGUMENT, &what])
             .stdin(Stdio::piped())
