@@ -47,6 +47,7 @@ mod sim_conformance;
 mod sim_faults;
 mod sim_listening;
 mod sim_outbound;
+mod stream_resume;
 mod tracker_captures;
 mod verbs;
 mod verbs_dtmf;
