@@ -243,6 +243,14 @@ pub(crate) async fn connect(address: SocketAddr) -> Channel {
     within(endpoint.connect()).await.unwrap()
 }
 
+/// A channel whose streams hold 64 KiB, so that one that is not read soon stays with the gateway.
+pub(crate) async fn connect_narrow(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    within(endpoint.initial_stream_window_size(64 << 10).connect())
+        .await
+        .unwrap()
+}
+
 /// The future's output; a test that hangs fails here.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future)

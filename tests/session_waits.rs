@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use switchgate::domain::NodeState;
+use switchgate::pb::session_service_client::SessionServiceClient;
 use switchgate::pb::{self, GapReason, ReturnWhen};
 use switchgate::sim::Fault;
+use tonic::transport::Channel;
 use tonic::{Code, Streaming};
 
 use crate::client::{
     ANSWERS, answered, assert_invalid, hang_up, names, place, tag, to, with_deadline,
 };
-use crate::gateway::{Gateway, code_and_reason, metadata, on_each, on_freeswitch, within};
+use crate::gateway::{
+    Gateway, code_and_reason, connect_narrow, metadata, on_each, on_freeswitch, within,
+};
 
 /// An answered leg and the cursor behind the answer.
 async fn leg(gateway: &Gateway) -> (String, String) {
@@ -271,10 +275,17 @@ async fn a_gateway_that_stops_ends_waits_with_their_cursor() {
 }
 
 async fn watch(gateway: &Gateway, id: &str) -> Streaming<pb::WatchSessionResponse> {
+    watch_over(gateway.sessions(), id).await
+}
+
+async fn watch_over(
+    mut sessions: SessionServiceClient<Channel>,
+    id: &str,
+) -> Streaming<pb::WatchSessionResponse> {
     let request = pb::WatchSessionRequest {
         session_id: id.to_owned(),
     };
-    let stream = within(gateway.sessions().watch_session(request)).await;
+    let stream = within(sessions.watch_session(request)).await;
     let mut stream = stream.unwrap().into_inner();
     let first = within(stream.message()).await.unwrap().unwrap();
     assert!(first.event_names.is_empty() && first.gap.is_none());
@@ -340,7 +351,8 @@ async fn a_slow_watch_misses_events_but_never_the_state() {
     })
     .await;
     let (id, _) = leg(&gateway).await;
-    let mut stream = watch(&gateway, &id).await;
+    let narrow = SessionServiceClient::new(connect_narrow(gateway.address).await);
+    let mut stream = watch_over(narrow, &id).await;
     // Nobody reads: what HTTP/2 has no room for stays with the gateway.
     for round in 0..200 {
         let request = pb::ExecuteRequest {

@@ -14,7 +14,7 @@ use tonic::{Code, Status};
 
 use crate::client::{seconds, start_at};
 use crate::faults::until;
-use crate::gateway::{Gateway, code_and_reason, connect, metadata, within};
+use crate::gateway::{Gateway, code_and_reason, connect_narrow, metadata, within};
 
 /// How it behaves.
 pub(super) enum Manner {
@@ -93,7 +93,7 @@ impl Follower {
         end: watch::Receiver<Option<u64>>,
     ) -> Self {
         // Its own, so that nobody else is slow with it.
-        let mut client = EventServiceClient::new(connect(self.address).await);
+        let mut client = EventServiceClient::new(connect_narrow(self.address).await);
         loop {
             match self.stay(&mut client, &mut manner, &end).await {
                 Over::Left => {}
