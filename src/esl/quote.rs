@@ -192,7 +192,7 @@ fn check_no_control(text: &str) -> Result<(), Unquotable> {
 
 /// The last look at a command, without its body: its size, and the words for which `parse_command`
 /// in `mod_event_socket.c` throws the command away and reloads the Event Socket instead.
-fn check_command(text: &str) -> Result<(), Unquotable> {
+pub(super) fn check_command(text: &str) -> Result<(), Unquotable> {
     if text.len() > MAX_COMMAND_BYTES {
         return Err(Unquotable::TooLong(text.len()));
     }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::command::Command;
+use super::quote::{Unquotable, check_command};
 use crate::domain::{TextError, check_wire_text};
 
 /// Longest name of a header, and longest subclass.
@@ -45,6 +46,9 @@ pub enum Unsendable {
     /// A white space or control character.
     #[error("holds {0:?}; a subclass has no white space and no control characters")]
     SubclassCharacter(char),
+    /// FreeSWITCH would do something else, or not read all of it.
+    #[error(transparent)]
+    Command(#[from] Unquotable),
     /// It is too long.
     #[error("is longer than {0} bytes; shorten it")]
     TooLong(usize),
@@ -136,6 +140,8 @@ impl Command {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}: {value}");
         }
+        // The headers are a part of what FreeSWITCH takes for the command, the body is not.
+        check_command(&text)?;
         let _ = match body {
             "" => writeln!(text),
             body => write!(text, "content-length: {}\n\n{body}", body.len()),
@@ -160,6 +166,20 @@ mod tests {
         let command = Command::sendevent("CUSTOM", &[("X", "y")], "é\n\napi hupall").unwrap();
         let expected = "sendevent CUSTOM\nX: y\ncontent-length: 14\n\né\n\napi hupall";
         assert_eq!(command.as_bytes(), expected.as_bytes());
+    }
+
+    #[test]
+    fn no_event_unloads_the_event_socket() {
+        let module = "x mod_Event_Socket";
+        for headers in [
+            [("X", "unload mod_event_socket"), ("Y", "y")],
+            [("X", module), ("Y", "a RELOAD b")],
+            [("X-Reload", "x"), ("Y", module)],
+        ] {
+            let refused = Command::sendevent("CUSTOM", &headers, "");
+            assert_eq!(refused, Err(Unquotable::ReplacedCommand.into()));
+        }
+        assert!(Command::sendevent("CUSTOM", &[("X", module)], "unload").is_ok());
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Encoder {
             let name = valid(name, &mut was_replaced);
             let value = decoded(&mut self.value, value);
             let value = valid(value, &mut was_replaced);
-            put_entry(&mut self.out, name.as_bytes(), value.as_bytes());
+            put_entry(&mut self.out, &name, &value);
         }
         was_replaced && is_replaced(record, selection)
     }
@@ -112,11 +112,7 @@ impl Encoder {
     /// A header's value as a field of its own.
     fn header(&mut self, field: u8, value: Option<&[u8]>) {
         let value = decoded(&mut self.value, value.unwrap_or_default());
-        put_text(
-            &mut self.out,
-            field,
-            String::from_utf8_lossy(value).as_bytes(),
-        );
+        put_text(&mut self.out, field, &valid(value, &mut false));
     }
 
     fn text(&mut self, field: u8, text: &[u8]) {
@@ -171,23 +167,33 @@ const fn key(field: u8) -> u8 {
 
 fn put_text(out: &mut Vec<u8>, field: u8, text: &[u8]) {
     if !text.is_empty() {
-        out.push(key(field));
-        encode_varint(text.len() as u64, out);
-        out.extend_from_slice(text);
+        put_string(out, field, text);
     }
 }
 
 /// An entry of the map of headers.
 fn put_entry(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let text_len = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
+    let len = text_len(name) + text_len(value);
+    out.reserve(HEAD + len);
     out.push(key(field::HEADERS));
-    encode_varint((text_len(name) + text_len(value)) as u64, out);
-    out.push(key(1));
-    encode_varint(name.len() as u64, out);
-    out.extend_from_slice(name);
-    out.push(key(2));
-    encode_varint(value.len() as u64, out);
-    out.extend_from_slice(value);
+    put_length(out, len);
+    put_string(out, 1, name);
+    put_string(out, 2, value);
+}
+
+fn put_string(out: &mut Vec<u8>, field: u8, text: &[u8]) {
+    out.push(key(field));
+    put_length(out, text.len());
+    out.extend_from_slice(text);
+}
+
+/// Most lengths have one byte, few more than two.
+fn put_length(out: &mut Vec<u8>, length: usize) {
+    match u8::try_from(length) {
+        Ok(length) if length < 0x80 => out.push(length),
+        _ => encode_varint(length as u64, out),
+    }
 }
 
 /// The value with its percent-encoding undone: itself, or what is left in `scratch`.
@@ -220,10 +226,13 @@ fn byte_of(digits: &[u8]) -> Option<u8> {
 }
 
 /// What every client can take for text; raises the flag when that is not what it was.
-fn valid<'a>(bytes: &'a [u8], was_replaced: &mut bool) -> Cow<'a, str> {
-    let text = String::from_utf8_lossy(bytes);
-    *was_replaced |= matches!(text, Cow::Owned(_));
-    text
+fn valid<'a>(bytes: &'a [u8], was_replaced: &mut bool) -> Cow<'a, [u8]> {
+    // Several times as fast as to replace at once, and there is hardly ever anything to replace.
+    if std::str::from_utf8(bytes).is_ok() {
+        return Cow::Borrowed(bytes);
+    }
+    *was_replaced = true;
+    Cow::Owned(String::from_utf8_lossy(bytes).into_owned().into_bytes())
 }
 
 /// Whether something was replaced in the headers that count, not only in the second of two.
