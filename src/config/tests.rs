@@ -446,3 +446,35 @@ fn errors_come_in_the_order_of_the_keys() {
         ]
     );
 }
+
+#[test]
+fn events_are_named_in_a_list_or_in_one_text() {
+    let always = |yaml: &str, source: Fake| {
+        let config = load(yaml, source).unwrap();
+        config
+            .events
+            .always
+            .iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let list = "events: {always: [API, 'conference::maintenance']}\n";
+    let both = ["API", "conference::maintenance"];
+    assert_eq!(always(list, Fake::new()), both);
+    let text = "events: {always: 'API, conference::maintenance'}\n";
+    assert_eq!(always(text, Fake::new()), both);
+    let variable = Fake::new().variable("SWITCHGATE__EVENTS__ALWAYS", "ALL");
+    assert_eq!(always(list, variable), ["ALL"]);
+
+    for (written, told) in [
+        ("[API, channel_answer]", "events.always[1]"),
+        ("['']", "events.always[0]"),
+        ("[API, 'a b::c']", "events.always[1]"),
+        ("[API, 7]", "put each name in quotes"),
+        ("7", "is not a list"),
+        ("{API: true}", "is not a list"),
+    ] {
+        let problems = load(&format!("events: {{always: {written}}}\n"), Fake::new()).unwrap_err();
+        assert!(problems.to_string().contains(told), "{written}: {problems}");
+    }
+}

@@ -166,6 +166,12 @@ impl EventSet {
         }
     }
 
+    /// What is named in both.
+    pub fn common(&self, other: &Self) -> Self {
+        let here = self.by_name();
+        here.without(&here.without(other))
+    }
+
     /// What is named, without the mark that it is everything.
     pub fn by_name(&self) -> Self {
         Self {

@@ -194,14 +194,15 @@ impl Wants {
     fn release(&self, set: &EventSet) {
         let mut state = self.lock();
         let mut is_changed = state.expire(Instant::now());
-        let until = Instant::now() + self.linger;
+        let (until, departures) = (Instant::now() + self.linger, state.departures);
         for part in set.parts().filter(|part| !self.always.has(part)) {
             is_changed |= state.leave(part, until);
         }
-        match is_changed {
-            true => self.change(&mut state),
+        if is_changed {
+            self.change(&mut state);
+        } else if state.departures > departures {
             // There may be another time at which to look.
-            false => self.changes.send_modify(|()| {}),
+            self.changes.send_modify(|()| {});
         }
     }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::future::{join_all, pending};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::asked::AskedFor;
 use super::node::Node;
@@ -32,6 +32,8 @@ pub(super) struct Listening {
     asked: AskedFor,
     /// What the user with whom the node is logged in may not have.
     refused: EventSet,
+    /// What people were told of that.
+    missing: EventSet,
     /// Such a user may ask for all events, but for no subclass.
     takes_all_alone: bool,
     /// How FreeSWITCH refused.
@@ -62,6 +64,7 @@ impl Listening {
             follower,
             asked: AskedFor::default(),
             refused: EventSet::default(),
+            missing: EventSet::default(),
             takes_all_alone: false,
             answer: String::new(),
         }
@@ -70,6 +73,7 @@ impl Listening {
     /// Asks for what is wanted now, on a fresh link.
     pub(super) async fn begin(&mut self) -> Result<(), Unheard> {
         self.node.strays.set(false);
+        self.node.remark_refused(String::new());
         let wanted = self.follower.next().await;
         self.turn_to(&wanted).await?;
         let base = base_events();
@@ -80,7 +84,6 @@ impl Listening {
                 missing: base.without(&allowed),
             });
         }
-        self.report(&EventSet::default());
         Ok(())
     }
 
@@ -90,12 +93,7 @@ impl Listening {
             let node = Arc::clone(&self.node);
             let result = tokio::select! {
                 biased;
-                wanted = self.follower.next() => {
-                    let before = self.refused.clone();
-                    let result = self.turn_to(&wanted).await;
-                    self.report(&before);
-                    result
-                }
+                wanted = self.follower.next() => self.turn_to(&wanted).await,
                 subclasses = node.strays.noticed() => self.drop_strays(&subclasses).await,
             };
             if let Err(error) = result {
@@ -110,6 +108,7 @@ impl Listening {
     async fn turn_to(&mut self, wanted: &Wanted) -> Result<(), Unheard> {
         let goal = self.add(&wanted.set).await?;
         self.follower.confirm(wanted.version);
+        self.report(&wanted.set);
         let removals = self.asked.removals(&goal);
         self.remove(&removals).await?;
         Ok(())
@@ -130,6 +129,9 @@ impl Listening {
                 let all = EventSet::everything();
                 match self.ask(&all).await?.is_empty() {
                     true => {
+                        info!(
+                            "the user may have all events but name no subclass; all are asked for"
+                        );
                         self.takes_all_alone = true;
                         self.refused = EventSet::default();
                     }
@@ -219,27 +221,38 @@ impl Listening {
         is_granted
     }
 
-    /// Tells people what the user may not have, when that is more than `before`.
-    fn report(&self, before: &EventSet) {
-        if self.refused == *before {
+    /// Tells people what of it the user may not have, when that has changed.
+    fn report(&mut self, wanted: &EventSet) {
+        let missing = match wanted.is_everything() {
+            true => self.refused.clone(),
+            false => self.refused.common(wanted),
+        };
+        if missing == self.missing {
             return;
         }
-        let refused = self.refused.singles();
-        let named: Vec<_> = refused
+        let is_more = !self.missing.covers(&missing);
+        self.missing = missing;
+        let missing = self.missing.singles();
+        let named: Vec<_> = missing
             .iter()
             .take(SHOWN)
             .map(ToString::to_string)
             .collect();
-        let more = match refused.len().saturating_sub(SHOWN) {
+        let more = match missing.len().saturating_sub(SHOWN) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let detail = format!(
-            "FreeSWITCH refuses some events that are wanted ({}): {}{more}",
-            self.answer,
-            named.join(", "),
-        );
-        warn!(%detail, "not all events come; see esl-allowed-events of the user");
+        let detail = match missing.is_empty() {
+            true => String::new(),
+            false => format!(
+                "FreeSWITCH refuses events that are wanted ({}): {}{more}",
+                self.answer,
+                named.join(", "),
+            ),
+        };
+        if is_more {
+            warn!(%detail, "not all events come; see esl-allowed-events of the user");
+        }
         self.node.remark_refused(detail);
         self.sink.publish(|status| {
             if matches!(status.state, NodeState::Ready | NodeState::Draining) {
