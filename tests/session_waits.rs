@@ -354,7 +354,7 @@ async fn a_slow_watch_misses_events_but_never_the_state() {
     let narrow = SessionServiceClient::new(connect_narrow(gateway.address).await);
     let mut stream = watch_over(narrow, &id).await;
     // Nobody reads: what HTTP/2 has no room for stays with the gateway.
-    for round in 0..200 {
+    for round in 0..800 {
         let request = pb::ExecuteRequest {
             session_id: id.clone(),
             application: "set".to_owned(),
