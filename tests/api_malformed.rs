@@ -215,6 +215,14 @@ async fn every_rpc_refuses_what_is_no_id_by_the_name_of_its_field() {
         if bad.is_empty() {
             continue;
         }
+        refused!(
+            "node_id",
+            events.publish_event(pb::PublishEventRequest {
+                node_id: bad.clone(),
+                subclass: "acme::order".to_owned(),
+                ..Default::default()
+            })
+        );
         let selector = Some(pb::NodeSelector {
             node_id: bad.clone(),
             ..Default::default()

@@ -144,7 +144,7 @@ impl Command {
         check_command(&text)?;
         let _ = match body {
             "" => writeln!(text),
-            body => write!(text, "content-length: {}\n\n{body}", body.len()),
+            body => write!(text, "Content-Length: {}\n\n{body}", body.len()),
         };
         Ok(Self::rendered(text))
     }
@@ -164,7 +164,7 @@ mod tests {
         }
         assert!(Command::sendevent("CUSTOM", &[], "a\0b").is_err());
         let command = Command::sendevent("CUSTOM", &[("X", "y")], "é\n\napi hupall").unwrap();
-        let expected = "sendevent CUSTOM\nX: y\ncontent-length: 14\n\né\n\napi hupall";
+        let expected = "sendevent CUSTOM\nX: y\nContent-Length: 14\n\né\n\napi hupall";
         assert_eq!(command.as_bytes(), expected.as_bytes());
     }
 
