@@ -66,9 +66,6 @@ impl tower::Service<Request<RunApiRequest>> for Echo {
 
     fn call(&mut self, request: Request<RunApiRequest>) -> Self::Future {
         let output = request.into_inner().arguments;
-        ready(Ok(Response::new(RunApiResponse {
-            output,
-            ..RunApiResponse::default()
-        })))
+        ready(Ok(Response::new(RunApiResponse { output })))
     }
 }

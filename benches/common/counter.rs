@@ -38,6 +38,10 @@ impl Counters {
         }
     }
 
+    pub(crate) fn subscribers(&self) -> usize {
+        self.seen.len()
+    }
+
     pub(crate) fn set(&self, at: usize, events: u64) {
         self.seen[at].0.store(events, Ordering::Relaxed);
     }

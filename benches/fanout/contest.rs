@@ -19,7 +19,7 @@ use crate::source::{Templates, until};
 use crate::{lean_client, source, streams};
 
 /// How long the connections run in before anything is counted.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(800);
 /// What the broadcast channel holds: more than any window.
 const CHANNEL: usize = 4096;
 

@@ -100,13 +100,15 @@ pub(crate) fn run(
     mut send: impl FnMut(u64) -> Result<()> + Send + 'static,
 ) -> Result<()> {
     let counters = Arc::clone(counters);
+    // To look at a thousand subscribers takes a while itself.
+    let pause = Duration::from_micros(50 + 2 * counters.subscribers() as u64);
     std::thread::Builder::new()
         .name("source".to_owned())
         .spawn(move || {
             let mut position = 0;
             while !counters.is_over() {
                 if position + BURST > counters.least() + window {
-                    std::thread::sleep(Duration::from_micros(50));
+                    std::thread::sleep(pause);
                     continue;
                 }
                 for _ in 0..BURST {
