@@ -1,25 +1,24 @@
 //! Encoded events, shared by all who want the same headers of them.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-
-use bytes::Bytes;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::encode::Encoder;
 use super::selection::Selection;
-use super::shared::Chunks;
-use crate::events::{Cursor, Entry};
+use super::shared::{Chunks, PAGE, Page, Run};
+use crate::events::{Cursor, Entry, Record};
 
 /// Bytes of encoded events that are kept, over all selections. Subscribers that read promptly are
 /// close together; one that lags by its whole bound (8 MiB of events by default) still finds what
 /// the others have had encoded.
 const MAX_BYTES: usize = 32 << 20;
-/// What an encoding costs beside its own bytes: its places in the table and in the order, its slot.
-const OVERHEAD: usize = 192;
+/// What a page costs beside the bytes of its events: itself, and its places in the table and in the
+/// order.
+const OVERHEAD: usize = size_of::<Page>() + 128;
 
 /// Each event is encoded once for each selection of headers, when the first subscriber wants it so,
-/// for as long as it is kept here: until there are too many bytes, and then the oldest encoding goes
-/// first. The lock is held to look up a whole batch, never to encode.
+/// for as long as it is kept here: in pages of neighbouring positions, of which the oldest goes first
+/// when there are too many bytes. The lock is held to look up a batch's pages, never to encode.
 #[derive(Debug)]
 pub struct Encodings {
     max_bytes: usize,
@@ -43,14 +42,12 @@ struct Table {
     bytes: usize,
 }
 
-/// A selection's id, and the position behind the event.
+/// A selection's id, and the number of the page.
 type Key = (u64, u64);
-/// Filled by the first who needs it; others who come meanwhile wait for that.
-type Slot = Arc<OnceLock<Bytes>>;
 
 #[derive(Debug)]
 struct Kept {
-    slot: Slot,
+    page: Arc<Page>,
     /// What is counted of it.
     bytes: usize,
 }
@@ -91,41 +88,48 @@ impl Encodings {
         selected
     }
 
-    /// The events among these entries of the journal, encoded.
+    /// The events among these entries of the journal, which are in its order, encoded.
     pub(super) fn of(&self, selected: &Selected, entries: &[(Cursor, Arc<Entry>)]) -> Chunks {
-        let mut chunks = Vec::with_capacity(entries.len());
-        let mut missing = Vec::new();
-        {
-            let mut table = self.lock();
-            for (cursor, entry) in entries {
-                let Entry::Event(record) = &**entry else {
-                    continue;
-                };
-                let slot = table.slot((selected.id, cursor.position));
-                match slot.get() {
-                    Some(bytes) => chunks.push(bytes.clone()),
-                    None => {
-                        missing.push((chunks.len(), *cursor, record, Arc::clone(slot)));
-                        chunks.push(Bytes::new());
-                    }
-                }
-            }
-        }
-        if missing.is_empty() {
-            return chunks.into();
-        }
+        let mut runs = self.runs(selected, entries);
         let mut encoder = Encoder::default();
-        let mut made = Vec::with_capacity(missing.len());
-        for (at, cursor, record, slot) in missing {
+        let mut made: Vec<(Key, usize)> = Vec::new();
+        let (mut at, mut len) = (0, 0);
+        for (cursor, record) in records(entries) {
+            let number = cursor.position / PAGE;
+            while runs[at].0 != number {
+                at += 1;
+            }
+            // The remainder is below the number of slots.
+            let slot = &runs[at].1.page.slots[(cursor.position % PAGE) as usize];
             let bytes = slot.get_or_init(|| {
                 let bytes = encoder.encode(record, cursor, &selected.selection);
-                made.push(((selected.id, cursor.position), bytes.len()));
+                made.push(((selected.id, number), bytes.len()));
                 bytes
             });
-            chunks[at] = bytes.clone();
+            len += bytes.len();
         }
-        self.lock().count(&made, self.max_bytes);
-        chunks.into()
+        if !made.is_empty() {
+            self.lock().count(&made, self.max_bytes);
+        }
+        Chunks::new(runs.drain(..).map(|(_, run)| run).collect(), len)
+    }
+
+    /// The pages of these entries by number, and which of their events are meant.
+    fn runs(&self, selected: &Selected, entries: &[(Cursor, Arc<Entry>)]) -> Vec<(u64, Run)> {
+        let mut wanted: Vec<(u64, u64)> = Vec::new();
+        for (cursor, _) in records(entries) {
+            let (number, bit) = (cursor.position / PAGE, 1 << (cursor.position % PAGE));
+            match wanted.last_mut() {
+                Some((last, mask)) if *last == number => *mask |= bit,
+                _ => wanted.push((number, bit)),
+            }
+        }
+        let mut table = self.lock();
+        let run = |(number, mask)| {
+            let page = Arc::clone(table.page((selected.id, number)));
+            (number, Run { page, mask })
+        };
+        wanted.into_iter().map(run).collect()
     }
 
     /// A panic while the lock was held leaves plain data behind, which is better than none.
@@ -134,19 +138,27 @@ impl Encodings {
     }
 }
 
+/// The events among the entries.
+fn records(entries: &[(Cursor, Arc<Entry>)]) -> impl Iterator<Item = (Cursor, &Record)> {
+    entries.iter().filter_map(|(cursor, entry)| match &**entry {
+        Entry::Event(record) => Some((*cursor, record)),
+        Entry::Gap(_) | Entry::NodeState { .. } => None,
+    })
+}
+
 // === impl Table ===
 
 impl Table {
-    fn slot(&mut self, key: Key) -> &Slot {
+    fn page(&mut self, key: Key) -> &Arc<Page> {
         let kept = self.kept.entry(key).or_insert_with(|| {
             self.order.push_back(key);
             self.bytes += OVERHEAD;
             Kept {
-                slot: Slot::default(),
+                page: Arc::default(),
                 bytes: OVERHEAD,
             }
         });
-        &kept.slot
+        &kept.page
     }
 
     /// Counts what was encoded, and makes room.
@@ -174,7 +186,6 @@ mod tests {
 
     use super::*;
     use crate::esl::Event;
-    use crate::events::Record;
 
     fn entries(positions: std::ops::Range<u64>) -> Vec<(Cursor, Arc<Entry>)> {
         let entry = |position: u64| {
@@ -220,10 +231,10 @@ mod tests {
 
     #[test]
     fn the_bytes_that_are_kept_are_bounded_and_the_oldest_go_first() {
-        let max_bytes = 4096;
+        let max_bytes = 4 * OVERHEAD;
         let encodings = Encodings::bounded(max_bytes);
         let selected = encodings.select(Selection::All);
-        for at in 0..100 {
+        for at in (0..100).map(|at| at * PAGE / 2) {
             encodings.of(&selected, &entries(at..at + 3));
             let table = encodings.lock();
             let counted: usize = table.kept.values().map(|kept| kept.bytes).sum();
@@ -232,7 +243,7 @@ mod tests {
                 (table.bytes, table.kept.len())
             );
             assert!(counted <= max_bytes);
-            assert!(table.kept.contains_key(&(selected.id, at + 2)));
+            assert!(table.kept.contains_key(&(selected.id, at / PAGE)));
         }
     }
 

@@ -5,6 +5,8 @@
     reason = "types of the generated trait, which is public"
 )]
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint};
 use prost::{DecodeError, Message};
@@ -17,11 +19,29 @@ use crate::pb::subscribe_response;
 /// are good for both.
 pub(super) const EVENTS: u32 = 1;
 
-/// Encoded events, each with its key and length as an element of `events`.
+/// Positions of the journal that share a page.
+pub(super) const PAGE: u64 = 64;
+
+/// Encoded events of [`PAGE`] positions, as far as anybody wanted them: each with its key and length
+/// as an element of `events`. Filled by the first who needs it; others who come meanwhile wait.
+#[derive(Debug)]
+pub struct Page {
+    pub(super) slots: [OnceLock<Bytes>; PAGE as usize],
+}
+
+/// Encoded events. They stay where they are: to have many costs no more than to have one.
 #[derive(Debug, Clone, Default)]
 pub struct Chunks {
-    chunks: Vec<Bytes>,
+    runs: Vec<Run>,
     len: usize,
+}
+
+/// Some events of a page, all of which are encoded.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) page: Arc<Page>,
+    /// A bit for each, the first position's the lowest.
+    pub(super) mask: u64,
 }
 
 /// `SubscribeResponse`.
@@ -47,23 +67,45 @@ pub struct Listed {
     pub(super) rest: pb::ListEventsResponse,
 }
 
-// === impl Chunks ===
+// === impl Page ===
 
-impl From<Vec<Bytes>> for Chunks {
-    fn from(chunks: Vec<Bytes>) -> Self {
-        let len = chunks.iter().map(Bytes::len).sum();
-        Self { chunks, len }
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            slots: std::array::from_fn(|_| OnceLock::new()),
+        }
     }
 }
 
+// === impl Run ===
+
+impl Run {
+    /// The events, in order.
+    fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        let mut rest = self.mask;
+        let ats = std::iter::from_fn(move || {
+            let at = rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+            (u64::from(at) < PAGE).then_some(at as usize)
+        });
+        ats.filter_map(|at| self.page.slots[at].get())
+    }
+}
+
+// === impl Chunks ===
+
 impl Chunks {
-    #[cfg(test)]
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Bytes> {
-        self.chunks.iter()
+    pub(super) fn new(runs: Vec<Run>, len: usize) -> Self {
+        Self { runs, len }
+    }
+
+    /// The events, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.runs.iter().flat_map(Run::iter)
     }
 
     fn put(&self, buf: &mut impl BufMut) {
-        for chunk in &self.chunks {
+        for chunk in self.iter() {
             buf.put_slice(chunk);
         }
     }

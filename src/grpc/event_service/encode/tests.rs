@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 use tokio::time::Instant;
 
-use super::super::shared::{Chunks, Listed, Streamed};
+use super::super::shared::{Chunks, Listed, Page, Run, Streamed};
 use super::*;
 use crate::esl::Event;
 use crate::grpc::convert::to_event;
@@ -82,6 +82,18 @@ fn batch(chunks: Vec<Bytes>) -> pb::EventBatch {
     pb::EventBatch::decode(&*chunks.concat()).unwrap()
 }
 
+/// Few enough for one page, every other slot of it.
+fn chunks(events: &[Bytes]) -> Chunks {
+    let (page, mut mask) = (Page::default(), 0);
+    for (at, event) in events.iter().enumerate() {
+        page.slots[2 * at + 1].set(event.clone()).unwrap();
+        mask |= 1 << (2 * at + 1);
+    }
+    let len = events.iter().map(Bytes::len).sum();
+    let page = Arc::new(page);
+    Chunks::new(vec![Run { page, mask }], len)
+}
+
 proptest! {
     #[test]
     fn the_bytes_are_those_of_the_event(
@@ -105,16 +117,16 @@ proptest! {
         selection in selections(),
     ) {
         let mut encoder = Encoder::default();
-        let mut chunks = Vec::new();
+        let mut encoded = Vec::new();
         let mut events = Vec::new();
         for (position, record) in (1..).zip(records.iter().flatten()) {
             let cursor = Cursor { epoch: 7, position };
-            chunks.push(encoder.encode(record, cursor, &selection));
+            encoded.push(encoder.encode(record, cursor, &selection));
             events.push(to_event(record, cursor, &selection));
         }
         let streamed = Streamed::Events {
             cursor: "7.9".to_owned(),
-            events: Chunks::from(chunks.clone()),
+            events: chunks(&encoded),
         };
         let bytes = streamed.encode_to_vec();
         prop_assert_eq!(bytes.len(), streamed.encoded_len());
@@ -133,7 +145,7 @@ proptest! {
             cursor: "7.9".to_owned(),
         };
         let listed = Listed {
-            events: Chunks::from(chunks),
+            events: chunks(&encoded),
             rest: rest.clone(),
         };
         let bytes = listed.encode_to_vec();
