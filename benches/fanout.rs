@@ -74,7 +74,7 @@ struct Arguments {
     /// Bytes of an event on FreeSWITCH's wire.
     #[arg(long, default_value_t = 2000)]
     bytes: usize,
-    /// Seconds for which each is measured; 1.5, with `--stall` 12.
+    /// Seconds for which each is measured; 1.5, with `--stall` 20.
     #[arg(long)]
     seconds: Option<f64>,
     /// Measures what one subscriber that stops reading does to the others, and no more.
@@ -112,7 +112,7 @@ fn main() -> Result<()> {
             subscribers: arguments.subscribers.last().copied().unwrap_or(1),
             connections: arguments.connections,
             rate: arguments.rate,
-            seconds: arguments.seconds.unwrap_or(12.0),
+            seconds: arguments.seconds.unwrap_or(20.0),
             rounds: arguments.rounds,
         };
         return stall.run();

@@ -209,7 +209,7 @@ impl Stall {
 
 fn print(without: &Column, with: &Column, bound: usize) {
     println!(
-        "\n{:<46}{:>24}{:>24}",
+        "\n{:<46}{:>34}{:>34}",
         "median (range)", "all read", "one more has stopped"
     );
     let row = |name: &str, of: &dyn Fn(&Column) -> &Figure| {
@@ -217,7 +217,7 @@ fn print(without: &Column, with: &Column, bound: usize) {
             let (least, most) = of(column).range();
             format!("{:.1} ({least:.1} to {most:.1})", of(column).median())
         };
-        println!("{name:<46}{:>24}{:>24}", cell(without), cell(with));
+        println!("{name:<46}{:>34}{:>34}", cell(without), cell(with));
     };
     row("deliveries/s to the others", &|column| &column.rate);
     row("lateness p50, ms", &|column| &column.p50);
