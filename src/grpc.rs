@@ -41,7 +41,7 @@ pub struct Services {
     pub drain: Drain,
     /// Deadlines where the client gives none.
     pub deadlines: Deadlines,
-    /// Bytes of the journal that a subscriber may be behind.
+    /// Bytes of events that a subscriber wants and was not told yet, at most.
     pub subscriber_bytes: u64,
     /// After which silence a subscriber gets a checkpoint, unless it asks for another.
     pub heartbeat_interval: Duration,

@@ -150,7 +150,7 @@ pub struct EventsConfig {
     /// How long an event is kept while there is memory for it. Default 10m.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub journal_age: Duration,
-    /// Most that one subscriber can lag behind, in bytes. Default 8MiB.
+    /// Most that one subscriber can lag behind, in bytes of events that it wants. Default 8MiB.
     #[serde(deserialize_with = "read")]
     pub subscriber_bytes: Size,
     /// Longest silence of a subscription that named none; then a checkpoint is sent. Default 15s.

@@ -1,5 +1,7 @@
 //! One subscriber's way through the journal.
 
+mod slow;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,6 @@ use super::journal::{Entry, Gap, Journal};
 use super::sleepers::Sleeper;
 use crate::domain::{Failure, Reason};
 use slow::Lag;
-
-mod slow;
 
 /// Entries looked at in one go; a batch holds no more events than this.
 const READ_AHEAD: usize = 256;
@@ -173,11 +173,12 @@ impl Subscription {
 
     /// The events in front of the first entry of another kind, or that entry.
     fn take(&mut self, entries: impl Iterator<Item = (u64, Arc<Entry>)>) -> Item {
-        let mut events = Vec::new();
+        let mut events = Vec::with_capacity(entries.size_hint().0);
+        let epoch = self.cursor().epoch;
         for (position, entry) in entries {
             if self.sleeper.filter().wants_entry(&entry) {
                 match &*entry {
-                    Entry::Event(_) => events.push((self.journal.cursor_at(position), entry)),
+                    Entry::Event(_) => events.push((Cursor { epoch, position }, entry)),
                     _ if events.is_empty() => {
                         self.lag.told(position, &entry);
                         self.position = position;
