@@ -80,7 +80,7 @@ async fn whoever_leaves_and_resumes_is_told_what_one_is_told_who_stays() {
         for which in 0..4 {
             let manner = match which {
                 0 => Manner::Stays,
-                _ => Manner::Leaves(StdRng::seed_from_u64(at as u64 * 10 + which)),
+                _ => Manner::Leaves(Box::new(StdRng::seed_from_u64(at as u64 * 10 + which))),
             };
             let policy = match which % 2 {
                 0 => pb::SlowConsumerPolicy::End,

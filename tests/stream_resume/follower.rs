@@ -21,7 +21,7 @@ pub(super) enum Manner {
     /// Reads on one stream to the end.
     Stays,
     /// Leaves, forgets the end of what it was told, and resumes.
-    Leaves(StdRng),
+    Leaves(Box<StdRng>),
     /// Reads nothing until so much has come that it is too slow.
     Stalls,
 }
