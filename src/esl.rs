@@ -12,6 +12,7 @@ mod dialer;
 mod event;
 mod frame;
 mod header;
+mod lines;
 mod link;
 mod outcome;
 pub mod quote;

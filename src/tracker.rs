@@ -88,6 +88,19 @@ pub struct Applied {
     peer: Option<Arc<Session>>,
 }
 
+// === impl CallVariable ===
+
+impl CallVariable {
+    /// Its value, in a line of an event that tells it.
+    #[inline]
+    fn value_in<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let name = self.header.as_bytes();
+        let (found, rest) = line.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    }
+}
+
 // === impl TrackerConfig ===
 
 impl Default for TrackerConfig {

@@ -1,7 +1,6 @@
 //! Bytes to frames, without IO.
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::memmem;
 
 use super::frame::{ContentType, Frame};
 
@@ -64,9 +63,19 @@ pub struct Decoder {
     limits: Limits,
     /// Bytes at the front of the buffer that are known to hold no end of header.
     scanned: usize,
-    /// The header of the frame whose body is still incomplete: its length and that of the body.
-    pending: Option<(usize, usize)>,
+    /// The header of the frame whose body is still incomplete.
+    pending: Option<Head>,
     may_be_cut: bool,
+}
+
+/// What framing needs of a header block.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    content_type: ContentType,
+    /// Bytes of the block, its empty line included.
+    len: usize,
+    /// Bytes of the body that it announces.
+    body_len: usize,
 }
 
 // === impl Limits ===
@@ -107,23 +116,22 @@ impl Decoder {
     /// # Errors
     /// When a limit is passed or the length is no number; every later call is meaningless then.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
-        let (head_len, body_len) = match self.pending {
-            Some(lengths) => lengths,
+        let head = match self.pending {
+            Some(head) => head,
             None => match self.find_head(buffer)? {
-                Some(lengths) => *self.pending.insert(lengths),
+                Some(head) => *self.pending.insert(head),
                 None => return Ok(None),
             },
         };
-        let total = head_len + body_len;
+        let total = head.len + head.body_len;
         // Room is not reserved for what was only announced: the buffer grows with what has come.
         if buffer.len() < total {
             return Ok(None);
         }
         self.pending = None;
         self.scanned = 0;
-        let mut body = take_front(buffer, total);
-        let head = body.split_to(head_len);
-        Ok(Some(Frame::new(head, body)))
+        let (block, body) = take_front(buffer, head.len, total);
+        Ok(Some(Frame::new(head.content_type, block, body)))
     }
 
     /// Whether the stream may end here: `buffer` holds no part of a frame.
@@ -131,8 +139,7 @@ impl Decoder {
         self.pending.is_none() && buffer.is_empty()
     }
 
-    /// Lengths of the header block, with its empty line, and of the body that it announces.
-    fn find_head(&mut self, buffer: &mut BytesMut) -> Result<Option<(usize, usize)>, FrameError> {
+    fn find_head(&mut self, buffer: &mut BytesMut) -> Result<Option<Head>, FrameError> {
         if self.scanned == 0 {
             // Stray line ends between frames mean nothing.
             let stray = buffer.iter().take_while(|&&byte| byte == b'\n').count();
@@ -140,7 +147,7 @@ impl Decoder {
         }
         // The first of two line feeds may be the last byte of what was scanned before.
         let from = self.scanned.saturating_sub(1);
-        let found = memmem::find(&buffer[from..], b"\n\n").map(|at| from + at + 2);
+        let found = find_empty_line(&buffer[from..]).map(|at| from + at + 2);
         let head_len = match found {
             Some(end) if self.may_be_cut && end > CUT_REPLY_BYTES && is_cut(buffer) => {
                 CUT_REPLY_BYTES
@@ -174,27 +181,40 @@ impl Decoder {
                 limit: self.limits.max_body_bytes,
             });
         }
-        Ok(Some((head_len, body_len)))
+        Ok(Some(Head {
+            content_type,
+            len: head_len,
+            body_len,
+        }))
     }
+}
+
+/// Where two line feeds stand. A header block has few lines, so this is sooner done than a search
+/// for both is set up.
+fn find_empty_line(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find(|at| bytes.get(at + 1) == Some(&b'\n'))
 }
 
 fn is_cut(buffer: &[u8]) -> bool {
     buffer.starts_with(CUT_REPLY_START)
 }
 
-/// Takes `length` bytes from the front. Either they or the rest are copied, whichever is cheaper,
-/// so that neither side pins the memory of the other.
-fn take_front(buffer: &mut BytesMut, length: usize) -> Bytes {
-    let rest = buffer.len() - length;
-    if length <= MAX_COPIED || rest > length {
-        let front = Bytes::copy_from_slice(&buffer[..length]);
-        buffer.advance(length);
-        return front;
+/// Takes `total` bytes from the front, of which the first `head_len` are the header block. Either
+/// they or the rest are copied, whichever is cheaper, so that neither side pins the memory of the
+/// other.
+fn take_front(buffer: &mut BytesMut, head_len: usize, total: usize) -> (Bytes, Bytes) {
+    let rest = buffer.len() - total;
+    if total <= MAX_COPIED || rest > total {
+        let head = Bytes::copy_from_slice(&buffer[..head_len]);
+        let body = Bytes::copy_from_slice(&buffer[head_len..total]);
+        buffer.advance(total);
+        return (head, body);
     }
-    let rest = BytesMut::from(&buffer[length..]);
+    let rest = BytesMut::from(&buffer[total..]);
     let mut front = std::mem::replace(buffer, rest);
-    front.truncate(length);
-    front.freeze()
+    front.truncate(total);
+    let mut body = front.freeze();
+    (body.split_to(head_len), body)
 }
 
 /// Content type and length, the two headers that framing needs; of doubles the first counts, as

@@ -1,8 +1,8 @@
-//! One event: a reference-counted buffer with an index of its header lines.
+//! One event: its header lines and its body in a reference-counted buffer.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -38,14 +38,18 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'\r')
     .add(b'\n');
 
-/// An event as FreeSWITCH sent it. Cloning is cheap: the buffer and its index are shared.
+/// What an event takes beside its wire form: two reference-counted blocks.
+const OVERHEAD: usize = 160;
+
+/// An event as FreeSWITCH sent it. Cloning is cheap: the buffer is shared.
 #[derive(Debug, Clone)]
 pub struct Event(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     headers: Headers,
-    body: Bytes,
+    /// Looked for when it is asked for: few events have one.
+    body: OnceLock<Bytes>,
 }
 
 /// The members of a JSON object in the order of the wire, doubles and all.
@@ -70,13 +74,10 @@ impl Event {
     /// # Errors
     /// When there is no `Event-Name`.
     pub fn parse(bytes: Bytes) -> Result<Self, EventError> {
-        let (headers, head_len) = Headers::index(bytes);
-        let mut body = headers.bytes().slice(head_len..);
-        // FreeSWITCH writes its own length last (`switch_event_serialize`); one before it is a
-        // header that the sender of the event chose.
-        let announced = headers.raw_last("Content-Length").and_then(parse_number);
-        body.truncate(announced.unwrap_or(0));
-        let event = Self(Arc::new(Inner { headers, body }));
+        let event = Self(Arc::new(Inner {
+            headers: Headers::new(bytes),
+            body: OnceLock::new(),
+        }));
         if event.headers().raw("Event-Name").is_none() {
             return Err(EventError::Nameless);
         }
@@ -171,7 +172,17 @@ impl Event {
 
     /// The inner body, raw.
     pub fn body(&self) -> &Bytes {
-        &self.0.body
+        self.0.body.get_or_init(|| {
+            let headers = self.headers();
+            let body = headers.bytes().slice(headers.block_len()..);
+            // FreeSWITCH writes its own length last (`switch_event_serialize`); one before it is a
+            // header that the sender of the event chose.
+            let announced = match body.is_empty() {
+                true => None,
+                false => headers.raw_last("Content-Length").and_then(parse_number),
+            };
+            body.slice(..announced.unwrap_or(0).min(body.len()))
+        })
     }
 
     /// The decoded value of a header as text.
@@ -200,9 +211,9 @@ impl Event {
         self.filled("Event-Subclass")
     }
 
-    /// Bytes that the event occupies: its wire form and the index.
+    /// Bytes that the event occupies: its wire form and what holds it.
     pub fn size(&self) -> usize {
-        self.headers().bytes().len() + self.headers().len() * 12 + 64
+        self.headers().bytes().len() + OVERHEAD
     }
 }
 

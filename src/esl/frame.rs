@@ -64,16 +64,10 @@ impl ContentType {
 // === impl Frame ===
 
 impl Frame {
-    pub(super) fn new(head: Bytes, body: Bytes) -> Self {
-        let (headers, _) = Headers::index(head);
-        let content_type = headers
-            .raw("Content-Type")
-            .map_or(ContentType::Unknown, |value| {
-                ContentType::from_wire(value.trim_ascii())
-            });
+    pub(super) fn new(content_type: ContentType, head: Bytes, body: Bytes) -> Self {
         Self {
             content_type,
-            headers,
+            headers: Headers::new(head),
             body,
         }
     }
@@ -93,7 +87,8 @@ impl Frame {
         &self.body
     }
 
-    pub(super) fn into_body(self) -> Bytes {
+    /// The body alone.
+    pub fn into_body(self) -> Bytes {
         self.body
     }
 }

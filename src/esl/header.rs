@@ -1,84 +1,58 @@
-//! A block of header lines and its index.
+//! A block of header lines.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memmem;
 use percent_encoding::percent_decode;
 
-/// Header lines (`Name: value`) in one reference-counted buffer, with an index of where each line
-/// and its value start. Values are decoded when asked for and never before: a decoded `%0A` must
-/// not be able to forge a header. Lookup ignores case; of two lines with the same name the first
-/// counts (FreeSWITCH's CODEC events have such doubles).
-#[derive(Debug, Clone)]
-pub struct Headers {
-    bytes: Bytes,
-    lines: Box<[Line]>,
-}
+use super::lines::Lines;
 
-/// Where a line starts, where its value does, and where it ends.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    start: u32,
-    value: u32,
-    end: u32,
-}
+/// Header lines (`Name: value`) in one reference-counted buffer. They are found by looking through
+/// them each time: most events are asked for a few headers that stand in front, or for all of them,
+/// and an index would cost more than both, and a quarter of the memory. Values are decoded when
+/// asked for and never before: a decoded `%0A` must not be able to forge a header. Lookup ignores
+/// case; of two lines with the same name the first counts (FreeSWITCH's CODEC events have such
+/// doubles).
+#[derive(Debug, Clone)]
+pub struct Headers(Bytes);
 
 // === impl Headers ===
 
 impl Headers {
-    /// Indexes the lines of `bytes` up to the first empty line or the end; gives back how many
-    /// bytes that is, the empty line included. Lines without a colon are left out of the index.
-    pub(super) fn index(bytes: Bytes) -> (Self, usize) {
-        let mut lines = Vec::with_capacity(estimate_lines(bytes.len()));
-        let mut start = 0;
-        let mut end_of_block = bytes.len();
-        while start < bytes.len() {
-            let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
-            if end == start {
-                end_of_block = (end + 1).min(bytes.len());
-                break;
-            }
-            if let Some(value) = find_value(&bytes[start..end]) {
-                lines.push(Line {
-                    start: offset(start),
-                    value: offset(start + value),
-                    end: offset(end),
-                });
-            }
-            start = end + 1;
-        }
-        (
-            Self {
-                bytes,
-                lines: lines.into_boxed_slice(),
-            },
-            end_of_block,
-        )
+    /// The lines of `bytes` up to the first empty line or the end. Lines without a colon are no
+    /// headers.
+    pub(super) fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
+    /// Bytes of the lines, the empty line included if there is one.
+    pub(super) fn block_len(&self) -> usize {
+        let end = match self.0.first() {
+            Some(b'\n') => 0,
+            _ => memmem::find(&self.0, b"\n\n").map_or(self.0.len(), |at| at + 1),
+        };
+        (end + 1).min(self.0.len())
     }
 
     /// Number of headers.
     pub fn len(&self) -> usize {
-        self.lines.len()
+        self.iter_raw().count()
     }
 
     /// Whether there is no header at all.
     pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.iter_raw().next().is_none()
     }
 
     /// The last value of this name, as it stands on the wire.
     pub(super) fn raw_last(&self, name: &str) -> Option<&[u8]> {
-        let same = |line: &&Line| self.name_of(line).eq_ignore_ascii_case(name.as_bytes());
-        Some(self.value_of(self.lines.iter().rfind(same)?))
+        self.lines().filter_map(|line| value_of(line, name)).last()
     }
 
     /// The value as it stands on the wire, percent-encoded if FreeSWITCH encoded it.
     pub fn raw(&self, name: &str) -> Option<&[u8]> {
-        let line = self
-            .lines
-            .iter()
-            .find(|line| self.name_of(line).eq_ignore_ascii_case(name.as_bytes()))?;
-        Some(self.value_of(line))
+        self.lines().find_map(|line| value_of(line, name))
     }
 
     /// The decoded bytes of a value; need not be UTF-8.
@@ -93,18 +67,18 @@ impl Headers {
 
     /// The decoded value as text of the first header whose name is wanted.
     pub fn text_where(&self, is_wanted: impl Fn(&[u8]) -> bool) -> Option<Cow<'_, str>> {
-        let line = self
-            .lines
-            .iter()
-            .find(|line| is_wanted(self.name_of(line)))?;
-        Some(to_text(decode(self.value_of(line))))
+        let (_, value) = self.iter_raw().find(|(name, _)| is_wanted(name))?;
+        Some(to_text(decode(value)))
     }
 
     /// All headers in the order of the wire: name, and value as on the wire.
-    pub fn iter_raw(&self) -> impl DoubleEndedIterator<Item = (&[u8], &[u8])> {
-        self.lines
-            .iter()
-            .map(|line| (self.name_of(line), self.value_of(line)))
+    pub fn iter_raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines().filter_map(split_line)
+    }
+
+    /// All lines as they stand on the wire, also those that are no headers.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        Lines::new(&self.0)
     }
 
     /// All headers in the order of the wire, decoded to text; the flag says whether bytes that
@@ -118,20 +92,7 @@ impl Headers {
     }
 
     pub(super) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    fn name_of(&self, line: &Line) -> &[u8] {
-        let name = &self.bytes[line.start as usize..line.value as usize];
-        let colon = name
-            .iter()
-            .rposition(|&byte| byte == b':')
-            .unwrap_or(name.len());
-        &name[..colon]
-    }
-
-    fn value_of(&self, line: &Line) -> &[u8] {
-        &self.bytes[line.value as usize..line.end as usize]
+        &self.0
     }
 }
 
@@ -165,24 +126,29 @@ fn to_text(value: Cow<'_, [u8]>) -> Cow<'_, str> {
     }
 }
 
-/// Where the value starts in a line: behind the first `": "`, since names can hold a colon but
-/// values have theirs encoded; else behind the first colon.
-fn find_value(line: &[u8]) -> Option<usize> {
+/// Name and value of a line. The value starts behind the first `": "`, since names can hold a colon
+/// but values have theirs encoded; else behind the first colon.
+fn split_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let first = memchr::memchr(b':', line)?;
-    memchr::memchr_iter(b':', line)
-        .find(|&colon| line.get(colon + 1) == Some(&b' '))
-        .map_or(Some(first + 1), |colon| Some(colon + 2))
+    let spaced = match line.get(first + 1) {
+        Some(b' ') => Some(first),
+        _ => memchr::memchr_iter(b':', line).find(|colon| line.get(colon + 1) == Some(&b' ')),
+    };
+    Some(match spaced {
+        Some(colon) => (&line[..colon], &line[colon + 2..]),
+        None => (&line[..first], &line[first + 1..]),
+    })
 }
 
-/// A channel event's lines have some 45 bytes on average; a guess that is a little high saves the
-/// growth of the index. Long blocks are long by their body.
-fn estimate_lines(bytes: usize) -> usize {
-    (bytes / 32 + 4).min(512)
-}
-
-/// Offsets fit: a block is no longer than a frame, whose limit is far below 4 GiB.
-fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+/// The value of a line that has this name, as [`split_line`] would find it, which is seldom needed.
+fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    if line.get(name.len()) != Some(&b':')
+        || !line[..name.len()].eq_ignore_ascii_case(name.as_bytes())
+    {
+        return None;
+    }
+    let (found, value) = split_line(line)?;
+    (found.len() == name.len()).then_some(value)
 }
 
 #[cfg(test)]

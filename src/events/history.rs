@@ -1,6 +1,6 @@
 //! The events of each session, for as long as the session can be read.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::cursor::Cursor;
@@ -9,6 +9,9 @@ use crate::domain::SessionId;
 
 /// What an event costs here beside its own bytes: its places in two tables.
 const OVERHEAD: usize = 128;
+
+/// Positions that may be noted for nothing however few events are kept.
+const SPARE: usize = 64;
 
 /// How much is remembered of sessions.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +42,11 @@ pub(super) struct History {
 #[derive(Debug, Default)]
 struct Table {
     sessions: HashMap<SessionId, Ring, foldhash::fast::RandomState>,
-    /// Whose event stands at which position of the journal, for all that are kept.
-    order: BTreeMap<u64, SessionId>,
+    /// Positions of the journal with whose event stands there, nearly in ascending order. Some are
+    /// no longer kept.
+    order: VecDeque<(u64, SessionId)>,
+    /// Events that are kept, and their bytes.
+    held: usize,
     held_bytes: usize,
 }
 
@@ -92,8 +98,8 @@ impl History {
             size: record.event.size() + OVERHEAD,
         };
         let mut table = self.lock();
-        table.push(session, kept);
-        table.trim(session, self.config);
+        table.push(session, kept, self.config.max_events);
+        table.trim(self.config.max_bytes);
     }
 
     /// What is remembered of a session; the epoch is the journal's.
@@ -118,10 +124,8 @@ impl History {
         let Some(ring) = table.sessions.remove(session) else {
             return;
         };
-        for kept in &ring.events {
-            table.order.remove(&kept.position);
-            table.held_bytes -= kept.size;
-        }
+        table.held -= ring.events.len();
+        table.held_bytes -= ring.events.iter().map(|kept| kept.size).sum::<usize>();
     }
 
     /// Bytes that are held, and sessions of which anything is known, for tests.
@@ -138,47 +142,87 @@ impl History {
 // === impl Table ===
 
 impl Table {
-    fn push(&mut self, session: &SessionId, kept: Kept) {
-        self.order.insert(kept.position, session.clone());
+    fn push(&mut self, session: &SessionId, kept: Kept, max_events: usize) {
+        let position = kept.position;
+        self.held += 1;
         self.held_bytes += kept.size;
-        if !self.sessions.contains_key(session) {
-            self.sessions.insert(session.clone(), Ring::default());
-        }
-        let Some(ring) = self.sessions.get_mut(session) else {
-            return;
+        let ring = match self.sessions.get_mut(session) {
+            Some(ring) => ring,
+            None => self.sessions.entry(session.clone()).or_default(),
         };
+        ring.push(kept);
+        while ring.events.len() > max_events {
+            let Some(size) = ring.drop_first() else { break };
+            self.held -= 1;
+            self.held_bytes -= size;
+        }
+        self.note(position, session);
+    }
+
+    /// Notes whose event stands at a position.
+    fn note(&mut self, position: u64, session: &SessionId) {
         // An end that was concluded comes from another task than events do, and may come here in
         // the other order.
-        let at = ring
-            .events
-            .partition_point(|known| known.position < kept.position);
-        ring.events.insert(at, kept);
+        let is_last = self.order.back().is_none_or(|(last, _)| *last < position);
+        let at = match is_last {
+            true => self.order.len(),
+            false => self.order.partition_point(|(known, _)| *known < position),
+        };
+        self.order.insert(at, (position, session.clone()));
+        // Those that are no longer kept go when they are as many as the others.
+        if self.order.len() > 2 * self.held + SPARE {
+            let sessions = &self.sessions;
+            self.order.retain(|(position, session)| {
+                let ring = sessions.get(session);
+                ring.is_some_and(|ring| ring.has(*position))
+            });
+        }
     }
 
-    /// Makes room again behind an event of this session.
-    fn trim(&mut self, session: &SessionId, config: HistoryConfig) {
-        let has_too_many = |ring: &Ring| ring.events.len() > config.max_events;
-        while self.sessions.get(session).is_some_and(has_too_many) {
-            self.drop_first(session);
-        }
-        while self.held_bytes > config.max_bytes {
-            let Some((_, oldest)) = self.order.first_key_value() else {
+    /// Makes room again.
+    fn trim(&mut self, max_bytes: usize) {
+        while self.held_bytes > max_bytes {
+            let Some((position, session)) = self.order.pop_front() else {
                 return;
             };
-            let oldest = oldest.clone();
-            self.drop_first(&oldest);
+            let ring = self.sessions.get_mut(&session);
+            let Some(ring) = ring.filter(|ring| ring.first() == Some(position)) else {
+                continue;
+            };
+            if let Some(size) = ring.drop_first() {
+                self.held -= 1;
+                self.held_bytes -= size;
+            }
         }
     }
+}
 
-    fn drop_first(&mut self, session: &SessionId) {
-        let Some(ring) = self.sessions.get_mut(session) else {
-            return;
+// === impl Ring ===
+
+impl Ring {
+    fn push(&mut self, kept: Kept) {
+        let is_last = self.events.back().is_none_or(|last| last.position < kept.position);
+        let at = match is_last {
+            true => self.events.len(),
+            false => self.events.partition_point(|known| known.position < kept.position),
         };
-        if let Some(kept) = ring.events.pop_front() {
-            ring.left_out += 1;
-            self.order.remove(&kept.position);
-            self.held_bytes -= kept.size;
-        }
+        self.events.insert(at, kept);
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.events.front().map(|kept| kept.position)
+    }
+
+    /// Whether an event is still kept: those that go are the first ones.
+    fn has(&self, position: u64) -> bool {
+        self.first().is_some_and(|first| first <= position)
+    }
+
+    /// Leaves the first event out; gives back its size.
+    fn drop_first(&mut self) -> Option<usize> {
+        let kept = self.events.pop_front()?;
+        self.left_out += 1;
+        Some(kept.size)
     }
 }
 
@@ -263,7 +307,8 @@ mod tests {
                 let bytes = all.iter().map(|(_, _, size)| size).sum::<usize>();
                 prop_assert_eq!(history.held().0, bytes);
                 prop_assert!(bytes <= max_bytes);
-                prop_assert_eq!(history.lock().order.len(), all.len());
+                prop_assert_eq!(history.lock().held, all.len());
+                prop_assert!(history.lock().order.len() <= 2 * (all.len() + 1) + SPARE);
                 for (session, left_out) in left_out.iter().enumerate() {
                     let kept = history.of(&format!("s{session}").parse().unwrap(), 7);
                     let positions: Vec<u64> = kept.events.iter().map(|(at, _)| at.position).collect();

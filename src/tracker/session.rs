@@ -13,10 +13,9 @@ mod header;
 mod variables;
 
 pub(super) use header::event_time;
-use header::{set, set_time, sip_status, time_of, wire_call_state, wire_state};
-
-/// A variable that every channel has: an event with it has all others too.
-const ID_VARIABLE: &[u8] = b"variable_uuid";
+use header::{
+    Told, set, set_time, sip_status, time_of, told, wire_call_state, wire_state,
+};
 
 /// One party of a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -252,69 +251,54 @@ impl Session {
         let mut application_data = None;
         let mut sip_code = None;
         let mut has_variables = false;
-        for (header, value) in event.headers().iter_raw() {
-            has_variables |= header == ID_VARIABLE;
+        for line in event.headers().lines() {
+            if let Some(value) = variable.value_in(line) {
+                heard.tracked = heard.tracked.or(Some(value));
+            }
+            let Some((header, value)) = told(line) else {
+                continue;
+            };
             match header {
-                b"Event-Name" => name = value,
-                b"Event-Date-Timestamp" => heard.at = heard.at.or_else(|| parse_number(value)),
-                b"Channel-State" => self.advance(wire_state(value)),
-                b"Channel-Call-State" => self.advance_call(wire_call_state(value)),
-                b"Channel-Name" => set(&mut self.channel_name, value),
-                b"Call-Direction" => {
+                Told::EventName => name = value,
+                Told::EventTime => heard.at = heard.at.or_else(|| parse_number(value)),
+                Told::State => self.advance(wire_state(value)),
+                Told::CallState => self.advance_call(wire_call_state(value)),
+                Told::ChannelName => set(&mut self.channel_name, value),
+                Told::Direction => {
                     self.direction = std::str::from_utf8(value)
                         .ok()
                         .and_then(Direction::from_wire)
                         .or(self.direction);
                 }
-                b"Answer-State" => self.answered |= value == b"answered",
-                b"Channel-Call-UUID" => heard.channel = heard.channel.or(Some(value)),
-                b"variable_originator" => heard.originator = heard.originator.or(Some(value)),
-                b"Other-Type" => is_called = value == b"originator",
-                b"variable_other_loopback_leg_uuid" => {
-                    heard.other_half = heard.other_half.or(Some(value));
-                }
-                b"Hangup-Cause" => {
+                Told::AnswerState => self.answered |= value == b"answered",
+                Told::ChannelCall => heard.channel = heard.channel.or(Some(value)),
+                Told::Originator => heard.originator = heard.originator.or(Some(value)),
+                Told::OtherType => is_called = value == b"originator",
+                Told::OtherHalf => heard.other_half = heard.other_half.or(Some(value)),
+                Told::HangupCause => {
                     cause = std::str::from_utf8(value)
                         .ok()
                         .and_then(|name| name.parse().ok());
                 }
-                b"Application" => application = application.or(Some(value)),
-                b"Application-Data" => application_data = application_data.or(Some(value)),
-                b"Other-Leg-Unique-ID" => other_leg = other_leg.or(Some(value)),
-                b"Bridge-B-Unique-ID" => bridged_leg = bridged_leg.or(Some(value)),
-                b"Caller-Caller-ID-Name" => {
-                    set(&mut self.caller.name, value);
-                }
-                b"Caller-Caller-ID-Number" => {
-                    set(&mut self.caller.number, value);
-                }
-                b"Caller-Callee-ID-Name" => {
-                    set(&mut self.callee.name, value);
-                }
-                b"Caller-Callee-ID-Number" => {
-                    set(&mut self.callee.number, value);
-                }
-                b"Caller-Destination-Number" => {
-                    set(&mut self.destination, value);
-                }
-                b"Caller-Channel-Created-Time" => set_time(&mut self.times.created, value),
-                b"Caller-Channel-Progress-Time" | b"Caller-Channel-Progress-Media-Time"
-                    if self.times.progress.is_none() =>
-                {
-                    set_time(&mut self.times.progress, value);
-                }
-                b"Caller-Channel-Answered-Time" => set_time(&mut self.times.answered, value),
-                b"Caller-Channel-Bridged-Time" => set_time(&mut self.times.bridged, value),
-                b"Caller-Channel-Last-Hold" => set_time(&mut self.times.held, value),
-                b"Caller-Channel-Hangup-Time" => set_time(&mut self.times.hung_up, value),
-                b"variable_proto_specific_hangup_cause" => sip_code = sip_status(value),
-                b"variable_sofia_profile_name" => {
-                    set(&mut self.profile, value);
-                }
-                _ if header.eq_ignore_ascii_case(variable.header.as_bytes()) => {
-                    heard.tracked = heard.tracked.or(Some(value));
-                }
-                _ => {}
+                Told::Application => application = application.or(Some(value)),
+                Told::ApplicationData => application_data = application_data.or(Some(value)),
+                Told::OtherLeg => other_leg = other_leg.or(Some(value)),
+                Told::BridgedLeg => bridged_leg = bridged_leg.or(Some(value)),
+                Told::CallerName => set(&mut self.caller.name, value),
+                Told::CallerNumber => set(&mut self.caller.number, value),
+                Told::CalleeName => set(&mut self.callee.name, value),
+                Told::CalleeNumber => set(&mut self.callee.number, value),
+                Told::Destination => set(&mut self.destination, value),
+                Told::Created => set_time(&mut self.times.created, value),
+                Told::Progress if self.times.progress.is_some() => {}
+                Told::Progress => set_time(&mut self.times.progress, value),
+                Told::Answered => set_time(&mut self.times.answered, value),
+                Told::Bridged => set_time(&mut self.times.bridged, value),
+                Told::Held => set_time(&mut self.times.held, value),
+                Told::HungUp => set_time(&mut self.times.hung_up, value),
+                Told::SipStatus => sip_code = sip_status(value),
+                Told::Profile => set(&mut self.profile, value),
+                Told::IdVariable => has_variables = true,
             }
         }
         let other_leg = other_leg.or(bridged_leg);

@@ -97,7 +97,8 @@ impl Encoder {
     /// the first. Says whether anything was replaced.
     fn headers(&mut self, record: &Record, selection: &Selection) -> bool {
         let mut was_replaced = false;
-        for (name, value) in record.event.headers().iter_raw().rev() {
+        let lines: Vec<_> = record.event.headers().iter_raw().collect();
+        for (name, value) in lines.into_iter().rev() {
             if !selection.wants(name) {
                 continue;
             }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use percent_encoding::percent_decode;
+
 use crate::domain::{CallState, ChannelState};
 use crate::esl::{Event, value_text};
 
@@ -10,11 +12,124 @@ pub(in crate::tracker) fn event_time(event: &Event) -> Option<SystemTime> {
     event.headers().raw("Event-Date-Timestamp").and_then(micros)
 }
 
+/// Headers that tell of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    EventName,
+    EventTime,
+    State,
+    CallState,
+    ChannelName,
+    ChannelCall,
+    Direction,
+    AnswerState,
+    HangupCause,
+    Application,
+    ApplicationData,
+    OtherType,
+    OtherLeg,
+    BridgedLeg,
+    CallerName,
+    CallerNumber,
+    CalleeName,
+    CalleeNumber,
+    Destination,
+    Created,
+    Progress,
+    Answered,
+    Bridged,
+    Held,
+    HungUp,
+    /// A variable that every channel has: an event with it has all others too.
+    IdVariable,
+    Originator,
+    OtherHalf,
+    SipStatus,
+    Profile,
+}
+
+/// The first of these names, as FreeSWITCH writes a header, that a line begins with.
+macro_rules! first {
+    ($line:expr, $($name:literal => $told:ident,)*) => {{
+        let line = $line;
+        $(if let Some(value) = line.strip_prefix(concat!($name, ": ").as_bytes()) {
+            return Some((Told::$told, value));
+        })*
+        None
+    }};
+}
+
+/// What a line tells of a session, with the value. Three of four tell nothing, which the look at a
+/// few of their bytes shows.
+#[inline]
+pub(super) fn told(line: &[u8]) -> Option<(Told, &[u8])> {
+    match line {
+        [b'v', ..] => {
+            let name = line.strip_prefix(b"variable_")?;
+            match name.first()? {
+                b'u' => first!(name, "uuid" => IdVariable,),
+                b'o' => first!(name,
+                    "originator" => Originator,
+                    "other_loopback_leg_uuid" => OtherHalf,
+                ),
+                b'p' => first!(name, "proto_specific_hangup_cause" => SipStatus,),
+                b's' => first!(name, "sofia_profile_name" => Profile,),
+                _ => None,
+            }
+        }
+        [b'C', b'a', b'l', b'l', b'e', b'r', b'-', name @ ..] => match name {
+            [b'C', b'h', ..] => first!(name.strip_prefix(b"Channel-")?,
+                "Created-Time" => Created,
+                "Answered-Time" => Answered,
+                "Progress-Time" => Progress,
+                "Progress-Media-Time" => Progress,
+                "Hangup-Time" => HungUp,
+                "Bridged-Time" => Bridged,
+                "Last-Hold" => Held,
+            ),
+            [b'C', b'a', ..] => first!(name,
+                "Caller-ID-Name" => CallerName,
+                "Caller-ID-Number" => CallerNumber,
+                "Callee-ID-Name" => CalleeName,
+                "Callee-ID-Number" => CalleeNumber,
+            ),
+            [b'D', b'e', ..] => first!(name, "Destination-Number" => Destination,),
+            _ => None,
+        },
+        [b'C', ..] => first!(line,
+            "Channel-State" => State,
+            "Channel-Call-State" => CallState,
+            "Channel-Name" => ChannelName,
+            "Channel-Call-UUID" => ChannelCall,
+            "Call-Direction" => Direction,
+        ),
+        [b'E', ..] => first!(line,
+            "Event-Name" => EventName,
+            "Event-Date-Timestamp" => EventTime,
+        ),
+        [b'A', ..] => first!(line,
+            "Answer-State" => AnswerState,
+            "Application" => Application,
+            "Application-Data" => ApplicationData,
+        ),
+        [b'H', ..] => first!(line, "Hangup-Cause" => HangupCause,),
+        [b'O', ..] => first!(line,
+            "Other-Type" => OtherType,
+            "Other-Leg-Unique-ID" => OtherLeg,
+        ),
+        [b'B', ..] => first!(line, "Bridge-B-Unique-ID" => BridgedLeg,),
+        _ => None,
+    }
+}
+
 /// Most headers say again what is known; only a change allocates.
 pub(super) fn set(field: &mut String, value: &[u8]) {
-    let value = value_text(value);
-    if *field != *value {
-        *field = value.into_owned();
+    let is_known = match memchr::memchr(b'%', value) {
+        None => field.as_bytes() == value,
+        Some(_) => percent_decode(value).eq(field.bytes()),
+    };
+    if !is_known {
+        *field = value_text(value).into_owned();
     }
 }
 
@@ -25,6 +140,10 @@ pub(super) fn set_time(field: &mut Option<SystemTime>, value: &[u8]) {
 }
 
 fn micros(value: &[u8]) -> Option<SystemTime> {
+    // Most have not happened.
+    if value == b"0" {
+        return None;
+    }
     time_of(std::str::from_utf8(value).ok()?.parse().ok()?)
 }
 
