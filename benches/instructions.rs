@@ -107,7 +107,9 @@ fn count(stage: &str, laps: u16, profile: Option<&str>) -> Result<u64> {
         .context("valgrind is missing (Debian: apt-get install valgrind)")?;
     let told = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "valgrind: {told}");
-    let counted = told.lines().find_map(|line| line.split_once("Collected : "));
+    let counted = told
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
     let (_, counted) = counted.with_context(|| format!("no count in {told}"))?;
     Ok(counted.trim().parse()?)
 }

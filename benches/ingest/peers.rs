@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
-use freeswitch_esl_tokio::{EslClient, EventFormat};
+use freeswitch_esl_tokio::{EslClient, EslConnectOptions, EventFormat};
 use tokio::runtime::Builder;
 
 use crate::Reading;
@@ -52,11 +52,14 @@ pub(crate) fn tokio(source: &mut Source, laps: usize, corpus: &Corpus) -> Result
     runtime.block_on(async {
         let host = source.address().ip().to_string();
         let port = source.address().port();
-        let (client, mut stream) = EslClient::connect(&host, port, PASSWORD).await?;
+        // Else it drops events, since it reads faster than its events are taken.
+        let events = laps * corpus.events;
+        let options = EslConnectOptions::new().with_event_queue_size(events);
+        let (client, mut stream) =
+            EslClient::connect_with_options(&host, port, PASSWORD, options).await?;
         client.subscribe_all_events(EventFormat::Plain).await?;
         let before = cpu::of_process()?;
         source.send(laps)?;
-        let events = laps * corpus.events;
         for _ in 0..events {
             let event = stream.recv().await.context("the client hung up")??;
             ensure!(event.event_type().is_some(), "an event has no name");

@@ -128,12 +128,7 @@ impl Server {
         }
         let cpu = cpu::of_process()?.saturating_sub(cpu);
         // Not `println!`, which panics when the benchmark is gone.
-        writeln!(
-            std::io::stdout(),
-            "{} {}",
-            began.as_nanos(),
-            cpu.as_nanos()
-        )?;
+        writeln!(std::io::stdout(), "{} {}", began.as_nanos(), cpu.as_nanos())?;
         Ok(())
     }
 }

@@ -201,10 +201,15 @@ impl Table {
 
 impl Ring {
     fn push(&mut self, kept: Kept) {
-        let is_last = self.events.back().is_none_or(|last| last.position < kept.position);
+        let is_last = self
+            .events
+            .back()
+            .is_none_or(|last| last.position < kept.position);
         let at = match is_last {
             true => self.events.len(),
-            false => self.events.partition_point(|known| known.position < kept.position),
+            false => self
+                .events
+                .partition_point(|known| known.position < kept.position),
         };
         self.events.insert(at, kept);
     }

@@ -13,9 +13,7 @@ mod header;
 mod variables;
 
 pub(super) use header::event_time;
-use header::{
-    Told, set, set_time, sip_status, time_of, told, wire_call_state, wire_state,
-};
+use header::{Told, set, set_time, sip_status, time_of, told, wire_call_state, wire_state};
 
 /// One party of a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -252,7 +250,9 @@ impl Session {
         let mut sip_code = None;
         let mut has_variables = false;
         for line in event.headers().lines() {
-            if let Some(value) = variable.value_in(line) {
+            if line.first() == Some(&b'v')
+                && let Some(value) = variable.value_in(line)
+            {
                 heard.tracked = heard.tracked.or(Some(value));
             }
             let Some((header, value)) = told(line) else {

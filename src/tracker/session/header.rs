@@ -2,8 +2,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use percent_encoding::percent_decode;
-
 use crate::domain::{CallState, ChannelState};
 use crate::esl::{Event, value_text};
 
@@ -124,13 +122,28 @@ pub(super) fn told(line: &[u8]) -> Option<(Told, &[u8])> {
 
 /// Most headers say again what is known; only a change allocates.
 pub(super) fn set(field: &mut String, value: &[u8]) {
-    let is_known = match memchr::memchr(b'%', value) {
-        None => field.as_bytes() == value,
-        Some(_) => percent_decode(value).eq(field.bytes()),
-    };
-    if !is_known {
+    if !says(value, field.as_bytes()) {
         *field = value_text(value).into_owned();
     }
+}
+
+/// Whether a value is this text, encoded as FreeSWITCH does it; may miss that it is.
+fn says(mut value: &[u8], mut text: &[u8]) -> bool {
+    while let Some(percent) = memchr::memchr(b'%', value) {
+        let (plain, encoded) = value.split_at(percent);
+        let (Some(rest), [_, high, low, more @ ..]) = (text.strip_prefix(plain), encoded) else {
+            return false;
+        };
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let byte = digit(*high).zip(digit(*low));
+        match (byte, rest) {
+            (Some((high, low)), [first, rest @ ..]) if u32::from(*first) == high * 16 + low => {
+                (value, text) = (more, rest);
+            }
+            _ => return false,
+        }
+    }
+    value == text
 }
 
 pub(super) fn set_time(field: &mut Option<SystemTime>, value: &[u8]) {
@@ -140,11 +153,11 @@ pub(super) fn set_time(field: &mut Option<SystemTime>, value: &[u8]) {
 }
 
 fn micros(value: &[u8]) -> Option<SystemTime> {
-    // Most have not happened.
-    if value == b"0" {
-        return None;
-    }
-    time_of(std::str::from_utf8(value).ok()?.parse().ok()?)
+    let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let number = value.iter().try_fold(0u64, |number, digit| {
+        number.checked_mul(10)?.checked_add(u64::from(digit & 15))
+    });
+    time_of(number.filter(|_| is_number)?)
 }
 
 /// Of microseconds since 1970; 0 means that it has not happened.
@@ -170,4 +183,30 @@ pub(super) fn wire_call_state(value: &[u8]) -> Option<CallState> {
     std::str::from_utf8(value)
         .ok()
         .and_then(CallState::from_wire)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_value_that_is_set_is_the_text_of_the_value(
+            value in "[a%0-9A-F]{0,12}", before in "[a%]{0,4}"
+        ) {
+            let mut field = before;
+            for _ in 0..2 {
+                set(&mut field, value.as_bytes());
+                prop_assert_eq!(field.as_str(), value_text(value.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn times_are_read_as_numbers(value in "[0-9]{0,22}|[0-9a]{0,4}") {
+            let number = value.parse().ok();
+            prop_assert_eq!(micros(value.as_bytes()), number.and_then(time_of));
+        }
+    }
 }
