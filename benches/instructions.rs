@@ -134,7 +134,7 @@ fn take_in(corpus: &mut Corpus, stage: &str, laps: u16) -> Result<()> {
         max_bytes,
         ..HistoryConfig::default()
     };
-    let journal = Journal::with_history(journal, history);
+    let journal = Journal::start(journal, history, &Drain::new());
     let mut decoder = Decoder::new(Limits::default());
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let mut taken = 0;

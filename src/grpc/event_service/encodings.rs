@@ -142,7 +142,7 @@ impl Encodings {
 fn records(entries: &[(Cursor, Arc<Entry>)]) -> impl Iterator<Item = (Cursor, &Record)> {
     entries.iter().filter_map(|(cursor, entry)| match &**entry {
         Entry::Event(record) => Some((*cursor, record)),
-        Entry::Gap(_) | Entry::NodeState { .. } => None,
+        Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => None,
     })
 }
 
