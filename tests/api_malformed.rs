@@ -324,7 +324,7 @@ async fn every_rpc_refuses_what_is_no_id_by_the_name_of_its_field() {
             ..Default::default()
         })
     );
-    assert_eq!(rpcs, malformed.len() * 25 - 5 + 7);
+    assert_eq!(rpcs, malformed.len() * 26 - 6 + 7);
     assert_eq!(sent(), before, "something reached the wire");
     assert!(get(&gateway, &live).await.unwrap().hangup.is_none());
     gateway.stop().await;
