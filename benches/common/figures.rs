@@ -17,7 +17,12 @@ impl Figure {
     }
 
     pub(crate) fn median(&self) -> f64 {
-        self.0.get(self.0.len() / 2).copied().unwrap_or(f64::NAN)
+        let middle = |at: usize| self.0.get(at).copied().unwrap_or(f64::NAN);
+        let half = self.0.len() / 2;
+        match self.0.len() % 2 {
+            0 if half > 0 => f64::midpoint(middle(half - 1), middle(half)),
+            _ => middle(half),
+        }
     }
 
     pub(crate) fn range(&self) -> (f64, f64) {
