@@ -308,3 +308,6 @@ impl Drop for Sleep<'_> {
         state.asleep -= usize::from(was_asleep);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,17 @@ impl Index {
         }
     }
 
+    /// Whether nobody is in it, for tests.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+            && self.calls.is_empty()
+            && self.names.is_empty()
+            && self.subclasses.is_empty()
+            && self.nodes.is_empty()
+            && self.rest.is_empty()
+    }
+
     /// Visits all who might want the event, and takes out those of whom `stays` says no.
     pub(super) fn visit(&mut self, record: &Record, mut stays: impl FnMut(Place) -> bool) {
         let mut visit = |places: Option<&mut Vec<Place>>| {
