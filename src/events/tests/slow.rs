@@ -156,6 +156,29 @@ async fn what_a_subscriber_does_not_want_never_makes_it_slow() {
     assert_eq!(failure.reason(), Reason::SlowConsumer);
 }
 
+#[tokio::test]
+async fn one_that_keeps_up_with_what_it_wants_is_not_slow() {
+    let journal = journal(usize::MAX);
+    let filter = names(&["WANTED"]);
+    // Room for ten of those that are wanted.
+    let mut subscription = begin(&journal, filter, Start::Now, SlowPolicy::End, 1000).unwrap();
+    assert_eq!(ready(&mut subscription), []);
+    let append = || {
+        for name in [&["OTHER"; 300][..], &["WANTED"; 3]].concat() {
+            journal.append(record(name, "n"));
+        }
+    };
+    append();
+    append();
+    for _ in 0..20 {
+        append();
+        match subscription.next().await {
+            Ok(Item::Events(events)) => assert_eq!(events.len(), 3),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gap_says_from_when_to_when() {
     let journal = journal(usize::MAX);
