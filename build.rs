@@ -42,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "crate::grpc::event_service::shared::Listed",
         )
         .extern_path(".switchgate.v1", "crate::pb")
+        .codec_path("crate::grpc::event_service::codec::RoomyCodec")
         .compile_fds(events.file_descriptor_set())?;
 
     // Comments are for rustdoc; on the wire of reflection they would be dead weight.

@@ -45,6 +45,11 @@ impl Headers {
         self.iter_raw().next().is_none()
     }
 
+    /// Whether all bytes are ASCII: then names and values are text as they stand on the wire.
+    pub fn is_ascii(&self) -> bool {
+        self.0.is_ascii()
+    }
+
     /// The last value of this name, as it stands on the wire.
     pub(super) fn raw_last(&self, name: &str) -> Option<&[u8]> {
         self.lines().filter_map(|line| value_of(line, name)).last()

@@ -1,5 +1,6 @@
 //! EventService.
 
+pub(super) mod codec;
 mod encode;
 mod encodings;
 mod list;

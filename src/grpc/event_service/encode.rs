@@ -97,9 +97,16 @@ impl Encoder {
     /// the first. Says whether anything was replaced.
     fn headers(&mut self, record: &Record, selection: &Selection) -> bool {
         let mut was_replaced = false;
-        let lines: Vec<_> = record.event.headers().iter_raw().collect();
+        let headers = record.event.headers();
+        let is_ascii = headers.is_ascii();
+        let lines: Vec<_> = headers.iter_raw().collect();
         for (name, value) in lines.into_iter().rev() {
             if !selection.wants(name) {
+                continue;
+            }
+            // Nearly all headers: nothing is escaped and nothing can be invalid.
+            if is_ascii && memchr::memchr(b'%', value).is_none() {
+                put_entry(&mut self.out, name, value);
                 continue;
             }
             let name = valid(name, &mut was_replaced);
