@@ -37,9 +37,12 @@ struct Arguments {
     /// Megabytes that a reader is sent in a round, at least.
     #[arg(long, default_value_t = 100)]
     megabytes: usize,
-    /// The same for the two fast readers, bare and gateway: enough to fill the journal and more.
-    #[arg(long, default_value_t = 600)]
+    /// The same for the two fast readers, bare and gateway.
+    #[arg(long, default_value_t = 400)]
     fast_megabytes: usize,
+    /// Megabytes that the gateway is sent before, which fill its journal (256 MiB).
+    #[arg(long, default_value_t = 300)]
+    warm_megabytes: usize,
     /// Which readers, in this order.
     #[arg(
         long,
@@ -61,6 +64,8 @@ struct Arguments {
 /// What a reader took.
 #[derive(Debug)]
 struct Reading {
+    /// When its count began, if it was not when the first byte was sent.
+    began: Option<SystemTime>,
     ended: SystemTime,
     /// What its process spent.
     cpu: Duration,
@@ -85,6 +90,7 @@ fn main() -> Result<()> {
     let corpus = Corpus::load()?;
     let laps = |megabytes: usize| (megabytes * 1_000_000).div_ceil(corpus.bytes.len()).max(1);
     let (slow, fast) = (laps(arguments.megabytes), laps(arguments.fast_megabytes));
+    let warm = laps(arguments.warm_megabytes);
     let libesl = match &arguments.libesl {
         Some(flags) => Some(peers::Libesl::build(flags)?),
         None => {
@@ -92,13 +98,13 @@ fn main() -> Result<()> {
             None
         }
     };
-    let mut source = Source::start(slow.max(fast))?;
+    let mut source = Source::start(slow.max(warm + fast))?;
     let mut readers: BTreeMap<&str, Rounds> = BTreeMap::new();
     for _ in 0..arguments.rounds {
         for reader in &arguments.readers {
             let reading = match (reader.as_str(), &libesl) {
                 ("bare", _) => peers::bare(&mut source, fast, &corpus)?,
-                ("gateway", _) => gateway::run(&mut source, fast, &corpus)?,
+                ("gateway", _) => gateway::run(&mut source, warm, warm + fast, &corpus)?,
                 ("tokio", _) => peers::tokio(&mut source, slow, &corpus)?,
                 ("libesl", Some(libesl)) => libesl.run(&mut source, slow, &corpus)?,
                 ("libesl", None) => continue,
@@ -106,11 +112,15 @@ fn main() -> Result<()> {
             };
             let sent = source.sent()?;
             let count = reading.events as f64;
-            let elapsed = reading.ended.duration_since(sent.began)?;
+            let began = reading.began.unwrap_or(sent.began);
+            let elapsed = reading.ended.duration_since(began)?;
             let rounds = readers.entry(reader).or_default();
             rounds.rates.push(count / elapsed.as_secs_f64());
             rounds.cpu.push(reading.cpu.as_secs_f64() * 1e6 / count);
-            rounds.source_cpu.push(sent.cpu.as_secs_f64() * 1e6 / count);
+            let sent_events = sent.laps * corpus.events;
+            rounds
+                .source_cpu
+                .push(sent.cpu.as_secs_f64() * 1e6 / sent_events as f64);
         }
     }
     ensure!(!readers.is_empty(), "nothing was measured");

@@ -22,13 +22,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at the journal, which cost next to nothing.
 const GLANCE: Duration = Duration::from_millis(1);
 
-/// Has the gateway take in so many laps.
-pub(crate) fn run(source: &mut Source, laps: usize, corpus: &Corpus) -> Result<Reading> {
+/// Has the gateway take in so many laps, of which the first ones are not measured: they fill the
+/// journal, as it is in a gateway that has run for a while.
+pub(crate) fn run(
+    source: &mut Source,
+    warm: usize,
+    laps: usize,
+    corpus: &Corpus,
+) -> Result<Reading> {
     let runtime = Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(measure(source, laps, corpus))
+    runtime.block_on(measure(source, warm, laps, corpus))
 }
 
-async fn measure(source: &mut Source, laps: usize, corpus: &Corpus) -> Result<Reading> {
+async fn measure(
+    source: &mut Source,
+    warm: usize,
+    laps: usize,
+    corpus: &Corpus,
+) -> Result<Reading> {
     let mut config = Config::default();
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.shutdown.delay = Duration::ZERO;
@@ -47,17 +58,21 @@ async fn measure(source: &mut Source, laps: usize, corpus: &Corpus) -> Result<Re
         .context("the node does not come into service")?;
     tokio::time::sleep(SETTLE).await;
 
-    let events = laps * corpus.events;
-    let wanted = control.journal.cursor().position + events as u64;
-    let before = cpu::of_process()?;
-    let deadline = Instant::now() + PATIENCE;
+    let before = control.journal.cursor().position;
+    let has_come = async |laps: usize| {
+        let wanted = before + (laps * corpus.events) as u64;
+        let deadline = Instant::now() + PATIENCE;
+        while control.journal.cursor().position < wanted {
+            ensure!(Instant::now() < deadline, "the events do not all come");
+            tokio::time::sleep(GLANCE).await;
+        }
+        Ok((SystemTime::now(), cpu::of_process()?))
+    };
     source.send(laps)?;
-    while control.journal.cursor().position < wanted {
-        ensure!(Instant::now() < deadline, "the events do not all come");
-        tokio::time::sleep(GLANCE).await;
-    }
-    let ended = SystemTime::now();
-    let cpu = cpu::of_process()?.saturating_sub(before);
+    let (began, cpu_before) = has_come(warm).await?;
+    let (ended, cpu) = has_come(laps).await?;
+    let cpu = cpu.saturating_sub(cpu_before);
+    let events = (laps - warm) * corpus.events;
     // Not only counted: the sessions of the recording are there, and have ended as they did.
     let sessions = control.tracker.sessions();
     let live = sessions.iter().filter(|session| session.is_live()).count();
@@ -68,5 +83,10 @@ async fn measure(source: &mut Source, laps: usize, corpus: &Corpus) -> Result<Re
     );
     let _ = stop.send(());
     ensure!(app.await?, "the gateway did not drain");
-    Ok(Reading { ended, cpu, events })
+    Ok(Reading {
+        began: Some(began),
+        ended,
+        cpu,
+        events,
+    })
 }

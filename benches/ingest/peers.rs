@@ -40,6 +40,7 @@ pub(crate) fn bare(source: &mut Source, laps: usize, corpus: &Corpus) -> Result<
         left -= count;
     }
     Ok(Reading {
+        began: None,
         ended: SystemTime::now(),
         cpu: cpu::of_process()?.saturating_sub(before),
         events: laps * corpus.events,
@@ -65,6 +66,7 @@ pub(crate) fn tokio(source: &mut Source, laps: usize, corpus: &Corpus) -> Result
             ensure!(event.event_type().is_some(), "an event has no name");
         }
         Ok(Reading {
+            began: None,
             ended: SystemTime::now(),
             cpu: cpu::of_process()?.saturating_sub(before),
             events,
@@ -106,6 +108,7 @@ impl Libesl {
         ensure!(output.status.success(), "the libesl reader failed");
         let micros = String::from_utf8(output.stdout)?.trim().parse()?;
         Ok(Reading {
+            began: None,
             ended,
             cpu: Duration::from_micros(micros),
             events,

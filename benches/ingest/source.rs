@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::corpus::Corpus;
 use crate::cpu;
@@ -28,7 +28,8 @@ pub(crate) struct Source {
 pub(crate) struct Sent {
     /// When the first byte left.
     pub(crate) began: SystemTime,
-    /// What the process spent on it.
+    pub(crate) laps: usize,
+    /// What the process spent on them.
     pub(crate) cpu: Duration,
 }
 
@@ -76,9 +77,13 @@ impl Source {
     pub(crate) fn sent(&mut self) -> Result<Sent> {
         let mut line = String::new();
         self.said.read_line(&mut line)?;
-        let (began, cpu) = line.trim().split_once(' ').context("the source is gone")?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [began, laps, cpu] = words[..] else {
+            bail!("the source is gone");
+        };
         Ok(Sent {
             began: UNIX_EPOCH + Duration::from_nanos(began.parse()?),
+            laps: laps.parse()?,
             cpu: Duration::from_nanos(cpu.parse()?),
         })
     }
@@ -128,8 +133,8 @@ impl Server {
         }
         let cpu = cpu::of_process()?.saturating_sub(cpu);
         // Not `println!`, which panics when the benchmark is gone.
-        writeln!(std::io::stdout(), "{} {}", began.as_nanos(), cpu.as_nanos())?;
-        Ok(())
+        let (began, cpu) = (began.as_nanos(), cpu.as_nanos());
+        Ok(writeln!(std::io::stdout(), "{began} {laps} {cpu}")?)
     }
 }
 

@@ -18,7 +18,7 @@ const SPARE: usize = 64;
 pub struct HistoryConfig {
     /// Events of one session.
     pub max_events: usize,
-    /// Bytes of events over all sessions, their indexes included.
+    /// Bytes of events over all sessions, and of what holds them.
     pub max_bytes: usize,
 }
 
