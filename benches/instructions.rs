@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::{BufMut as _, BytesMut};
 use clap::Parser;
 use switchgate::domain::NodeId;
-use switchgate::esl::{ContentType, Decoder, Event, Limits};
+use switchgate::esl::{Decoder, Limits, Received};
 use switchgate::events::{Entry, HistoryConfig, Journal, JournalConfig, Record};
 use switchgate::shutdown::Drain;
 use switchgate::tracker::{Tracker, TrackerConfig};
@@ -143,11 +143,11 @@ fn take_in(corpus: &mut Corpus, stage: &str, laps: u16) -> Result<()> {
         for read in corpus.bytes.chunks(READ_BYTES) {
             buffer.reserve(READ_BYTES);
             buffer.put_slice(read);
-            while let Some(frame) = decoder.decode(&mut buffer)? {
-                if frame.content_type() != ContentType::EventPlain {
+            while let Some(received) = decoder.receive(&mut buffer)? {
+                let Received::Event(event) = received else {
                     bail!("the recording holds something else than events");
-                }
-                let event = Event::parse(frame.into_body())?;
+                };
+                let event = event?;
                 taken += 1;
                 if depth == 0 {
                     continue;

@@ -18,7 +18,7 @@ mod outcome;
 pub mod quote;
 pub mod sendevent;
 
-pub use codec::{Decoder, FrameError, Limits};
+pub use codec::{Decoder, FrameError, Limits, Received};
 pub use command::Command;
 pub use connection::{Connection, ConnectionConfig};
 pub use connector::{ConnectError, Connector, Credentials};

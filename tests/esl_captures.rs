@@ -59,7 +59,7 @@ fn census(frames: &[Frame]) -> Census {
         if frame.content_type() != ContentType::EventPlain {
             continue;
         }
-        let event = Event::parse(frame.body().clone()).expect("a recorded event has a name");
+        let event = Event::parse(frame.body()).expect("a recorded event has a name");
         let name = match (event.name().as_ref(), event.subclass()) {
             ("CUSTOM", Some(subclass)) => format!("CUSTOM/{subclass}"),
             (name, _) => name.to_owned(),
@@ -170,7 +170,7 @@ fn accessors_take_every_recorded_event() {
     for recording in recordings::all() {
         for frame in decode([recording.stream().as_slice()]) {
             let event = match frame.content_type() {
-                ContentType::EventPlain => Event::parse(frame.body().clone()),
+                ContentType::EventPlain => Event::parse(frame.body()),
                 ContentType::EventJson => Event::parse_json(frame.body()),
                 _ => continue,
             };
@@ -254,7 +254,7 @@ fn by_identity(recording: &Recording) -> BTreeMap<(Option<String>, Option<u64>),
         .into_iter()
         .filter_map(|frame| {
             let event = match frame.content_type() {
-                ContentType::EventPlain => Event::parse(frame.body().clone()),
+                ContentType::EventPlain => Event::parse(frame.body()),
                 ContentType::EventJson => Event::parse_json(frame.body()),
                 _ => return None,
             };

@@ -13,7 +13,7 @@ fn event(name: &str, state: &str, more: &str) -> Event {
     let text = format!(
         "Event-Name: {name}\nUnique-ID: {ID}\nChannel-State: {state}\nCall-Direction: outbound\n{more}\n"
     );
-    Event::parse(text.into()).unwrap()
+    Event::parse(text).unwrap()
 }
 
 fn tracker_after(events: &[Event]) -> std::sync::Arc<Tracker> {

@@ -27,7 +27,7 @@ fn events(recording: &Recording) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(frame) = decoder.decode(&mut buffer).expect("recordings are frames") {
         match frame.content_type() {
-            ContentType::EventPlain => events.push(Event::parse(frame.body().clone()).unwrap()),
+            ContentType::EventPlain => events.push(Event::parse(frame.body()).unwrap()),
             ContentType::EventJson => events.push(Event::parse_json(frame.body()).unwrap()),
             _ => {}
         }

@@ -2,12 +2,11 @@
 
 #![no_main]
 
-use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use switchgate::esl::{Event, Outcome};
 
 fuzz_target!(|data: &[u8]| {
-    if let Ok(event) = Event::parse(Bytes::copy_from_slice(data)) {
+    if let Ok(event) = Event::parse(data) {
         ask(&event);
     }
     if let Ok(event) = Event::parse_json(data) {

@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::event::{Event, EventError};
 use super::frame::{ContentType, Frame};
 
 /// `userauth` writes its reply into a buffer of 512 bytes, of which 510 reach the wire behind the
@@ -68,6 +69,15 @@ pub struct Decoder {
     may_be_cut: bool,
 }
 
+/// What a stream brought.
+#[derive(Debug)]
+pub enum Received {
+    /// A plain event, or why it is none.
+    Event(Result<Event, EventError>),
+    /// Any other frame.
+    Frame(Frame),
+}
+
 /// What framing needs of a header block.
 #[derive(Debug, Clone, Copy)]
 struct Head {
@@ -86,6 +96,14 @@ impl Default for Limits {
             max_header_bytes: 1 << 20,
             max_body_bytes: 64 << 20,
         }
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    fn total(&self) -> usize {
+        self.len + self.body_len
     }
 }
 
@@ -116,6 +134,33 @@ impl Decoder {
     /// # Errors
     /// When a limit is passed or the length is no number; every later call is meaningless then.
     pub fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+        let head = self.next(buffer)?;
+        Ok(head.map(|head| take_frame(buffer, head)))
+    }
+
+    /// As [`Decoder::decode`], but reads a plain event where it stands: of all frames these are the
+    /// ones that come in numbers.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn receive(&mut self, buffer: &mut BytesMut) -> Result<Option<Received>, FrameError> {
+        let Some(head) = self.next(buffer)? else {
+            return Ok(None);
+        };
+        if head.content_type != ContentType::EventPlain {
+            return Ok(Some(Received::Frame(take_frame(buffer, head))));
+        }
+        let event = Event::parse(&buffer[head.len..head.total()]);
+        match head.total() {
+            total if total <= MAX_COPIED => buffer.advance(total),
+            // The room that it took is not kept.
+            total => *buffer = BytesMut::from(&buffer[total..]),
+        }
+        Ok(Some(Received::Event(event)))
+    }
+
+    /// The head of the next frame, once all of it is in the buffer.
+    fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Head>, FrameError> {
         let head = match self.pending {
             Some(head) => head,
             None => match self.find_head(buffer)? {
@@ -123,15 +168,13 @@ impl Decoder {
                 None => return Ok(None),
             },
         };
-        let total = head.len + head.body_len;
         // Room is not reserved for what was only announced: the buffer grows with what has come.
-        if buffer.len() < total {
+        if buffer.len() < head.total() {
             return Ok(None);
         }
         self.pending = None;
         self.scanned = 0;
-        let (block, body) = take_front(buffer, head.len, total);
-        Ok(Some(Frame::new(head.content_type, block, body)))
+        Ok(Some(head))
     }
 
     /// Whether the stream may end here: `buffer` holds no part of a frame.
@@ -199,22 +242,22 @@ fn is_cut(buffer: &[u8]) -> bool {
     buffer.starts_with(CUT_REPLY_START)
 }
 
-/// Takes `total` bytes from the front, of which the first `head_len` are the header block. Either
-/// they or the rest are copied, whichever is cheaper, so that neither side pins the memory of the
-/// other.
-fn take_front(buffer: &mut BytesMut, head_len: usize, total: usize) -> (Bytes, Bytes) {
+/// Takes a frame from the front. Either its body or the rest is copied, whichever is cheaper, so
+/// that neither side pins the memory of the other.
+fn take_frame(buffer: &mut BytesMut, head: Head) -> Frame {
+    let total = head.total();
     let rest = buffer.len() - total;
     if total <= MAX_COPIED || rest > total {
-        let head = Bytes::copy_from_slice(&buffer[..head_len]);
-        let body = Bytes::copy_from_slice(&buffer[head_len..total]);
+        let body = Bytes::copy_from_slice(&buffer[head.len..total]);
+        let frame = Frame::new(head.content_type, &buffer[..head.len], body);
         buffer.advance(total);
-        return (head, body);
+        return frame;
     }
     let rest = BytesMut::from(&buffer[total..]);
     let mut front = std::mem::replace(buffer, rest);
     front.truncate(total);
-    let mut body = front.freeze();
-    (body.split_to(head_len), body)
+    let body = front.split_off(head.len).freeze();
+    Frame::new(head.content_type, &front, body)
 }
 
 /// Content type and length, the two headers that framing needs; of doubles the first counts, as

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -38,19 +36,13 @@ const UNSAFE: &AsciiSet = &CONTROLS
     .add(b'\r')
     .add(b'\n');
 
-/// What an event takes beside its wire form: two reference-counted blocks.
-const OVERHEAD: usize = 160;
+/// What an event takes beside its wire form: the heads of its block and of what refers to it.
+const OVERHEAD: usize = 128;
 
-/// An event as FreeSWITCH sent it. Cloning is cheap: the buffer is shared.
+/// An event as FreeSWITCH sent it. Cloning is cheap: the buffer is shared. It holds the body too,
+/// which is looked for when it is asked for: few events have one.
 #[derive(Debug, Clone)]
-pub struct Event(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    headers: Headers,
-    /// Looked for when it is asked for: few events have one.
-    body: OnceLock<Bytes>,
-}
+pub struct Event(Headers);
 
 /// The members of a JSON object in the order of the wire, doubles and all.
 struct Members(Vec<(String, Value)>);
@@ -73,11 +65,8 @@ impl Event {
     ///
     /// # Errors
     /// When there is no `Event-Name`.
-    pub fn parse(bytes: Bytes) -> Result<Self, EventError> {
-        let event = Self(Arc::new(Inner {
-            headers: Headers::new(bytes),
-            body: OnceLock::new(),
-        }));
+    pub fn parse(bytes: impl AsRef<[u8]>) -> Result<Self, EventError> {
+        let event = Self(Headers::new(bytes.as_ref()));
         if event.headers().raw("Event-Name").is_none() {
             return Err(EventError::Nameless);
         }
@@ -124,7 +113,7 @@ impl Event {
         }
         plain.push('\n');
         plain.push_str(body);
-        Self::parse(plain.into())
+        Self::parse(plain)
     }
 
     /// Builds an event from headers in clear text, for events that the gateway itself makes.
@@ -136,7 +125,7 @@ impl Event {
             write_header(&mut plain, name, &value);
         }
         plain.push('\n');
-        Self::parse(plain.into())
+        Self::parse(plain)
     }
 
     /// The same event with these headers, in clear text, in front and in place of its own, for what
@@ -162,27 +151,25 @@ impl Event {
             plain.push(b'\n');
         }
         plain.push(b'\n');
-        Self::parse(plain.into())
+        Self::parse(plain)
     }
 
     /// The headers.
     pub fn headers(&self) -> &Headers {
-        &self.0.headers
+        &self.0
     }
 
     /// The inner body, raw.
-    pub fn body(&self) -> &Bytes {
-        self.0.body.get_or_init(|| {
-            let headers = self.headers();
-            let body = headers.bytes().slice(headers.block_len()..);
-            // FreeSWITCH writes its own length last (`switch_event_serialize`); one before it is a
-            // header that the sender of the event chose.
-            let announced = match body.is_empty() {
-                true => None,
-                false => headers.raw_last("Content-Length").and_then(parse_number),
-            };
-            body.slice(..announced.unwrap_or(0).min(body.len()))
-        })
+    pub fn body(&self) -> &[u8] {
+        let headers = self.headers();
+        let body = &headers.bytes()[headers.block_len()..];
+        if body.is_empty() {
+            return body;
+        }
+        // FreeSWITCH writes its own length last (`switch_event_serialize`); one before it is a
+        // header that the sender of the event chose.
+        let announced = headers.raw_last("Content-Length").and_then(parse_number);
+        &body[..announced.unwrap_or(0).min(body.len())]
     }
 
     /// The decoded value of a header as text.

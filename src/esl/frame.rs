@@ -64,7 +64,7 @@ impl ContentType {
 // === impl Frame ===
 
 impl Frame {
-    pub(super) fn new(content_type: ContentType, head: Bytes, body: Bytes) -> Self {
+    pub(super) fn new(content_type: ContentType, head: &[u8], body: Bytes) -> Self {
         Self {
             content_type,
             headers: Headers::new(head),
@@ -85,10 +85,5 @@ impl Frame {
     /// The body; empty when there is none.
     pub fn body(&self) -> &Bytes {
         &self.body
-    }
-
-    /// The body alone.
-    pub fn into_body(self) -> Bytes {
-        self.body
     }
 }

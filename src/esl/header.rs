@@ -1,8 +1,8 @@
 //! A block of header lines.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use memchr::memmem;
 use percent_encoding::percent_decode;
 
@@ -15,15 +15,15 @@ use super::lines::Lines;
 /// case; of two lines with the same name the first counts (FreeSWITCH's CODEC events have such
 /// doubles).
 #[derive(Debug, Clone)]
-pub struct Headers(Bytes);
+pub struct Headers(Arc<[u8]>);
 
 // === impl Headers ===
 
 impl Headers {
     /// The lines of `bytes` up to the first empty line or the end. Lines without a colon are no
     /// headers.
-    pub(super) fn new(bytes: Bytes) -> Self {
-        Self(bytes)
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 
     /// Bytes of the lines, the empty line included if there is one.
@@ -96,7 +96,7 @@ impl Headers {
         })
     }
 
-    pub(super) fn bytes(&self) -> &Bytes {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

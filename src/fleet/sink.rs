@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::Sinks;
 use super::node::{Node, NodeStatus};
 use super::synthetic::{self, Why};
@@ -44,7 +46,7 @@ impl EventSink for NodeSink {
                     .and_then(|id| id.parse::<JobId>().ok());
                 if let Some(id) = &job {
                     let arguments = event.text("Job-Command-Arg");
-                    let output = event.body().clone();
+                    let output = Bytes::copy_from_slice(event.body());
                     self.sinks.jobs.answered(id, arguments.as_deref(), output);
                 }
             }

@@ -182,6 +182,42 @@ fn unknown_content_type_is_skipped_by_its_length() {
 }
 
 #[test]
+fn events_that_are_read_where_they_stand_are_those_of_the_frames() {
+    let large = "x".repeat(2 * MAX_COPIED);
+    let mut wire = String::new();
+    for text in ["", "y", &large, "", "z"] {
+        let event = format!("Event-Name: X\nContent-Length: {}\n\n{text}", text.len());
+        wire += &format!(
+            "Content-Type: text/event-plain\nContent-Length: {}\n\n{event}",
+            event.len()
+        );
+        wire += "Content-Type: command/reply\nReply-Text: +OK\n\n";
+    }
+    let frames = all(wire.as_bytes());
+    for chunk in [1, 7, 1000, wire.len()] {
+        let mut decoder = Decoder::new(Limits::default());
+        let mut buffer = BytesMut::new();
+        let mut expected = frames.iter();
+        for bytes in wire.as_bytes().chunks(chunk) {
+            buffer.extend_from_slice(bytes);
+            while let Some(received) = decoder.receive(&mut buffer).unwrap() {
+                let frame = expected.next().unwrap();
+                match received {
+                    Received::Event(event) => {
+                        assert_eq!(
+                            event.unwrap().body(),
+                            Event::parse(frame.body()).unwrap().body()
+                        );
+                    }
+                    Received::Frame(other) => assert_eq!(plain(&other), plain(frame)),
+                }
+            }
+        }
+        assert!(expected.next().is_none() && decoder.is_between_frames(&buffer));
+    }
+}
+
+#[test]
 fn body_may_look_like_headers() {
     let body = b"Content-Length: 99\n\nContent-Type: command/reply\n\n";
     let mut wire = format!(

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn headers(text: impl AsRef<[u8]>) -> Headers {
-    Headers::new(Bytes::copy_from_slice(text.as_ref()))
+    Headers::new(text.as_ref())
 }
 
 #[test]

@@ -17,11 +17,11 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::{EventSink, LinkError, Lost, Reply, Request};
-use crate::esl::codec::Decoder;
+use crate::esl::codec::{Decoder, Received};
 use crate::esl::command::Command;
 use crate::esl::connection::{Connection, ConnectionConfig, READ_CHUNK};
 use crate::esl::dialer::BoxIo;
-use crate::esl::event::Event;
+use crate::esl::event::{Event, EventError};
 use crate::esl::frame::{ContentType, Frame};
 
 /// Bytes of commands that may wait for the kernel; more are left in the queue, where a caller that
@@ -255,30 +255,37 @@ impl<S: EventSink> LinkTask<S> {
     }
 
     fn take_frames(&mut self) -> Result<(), Lost> {
-        while let Some(frame) = self
+        while let Some(received) = self
             .decoder
-            .decode(&mut self.inbound)
+            .receive(&mut self.inbound)
             .map_err(Lost::Frame)?
         {
-            self.take_frame(frame)?;
+            match received {
+                Received::Event(event) => self.take_event(event),
+                Received::Frame(frame) => self.take_frame(frame)?,
+            }
         }
         Ok(())
     }
 
     fn take_frame(&mut self, frame: Frame) -> Result<(), Lost> {
-        let event = match frame.content_type() {
-            ContentType::CommandReply | ContentType::ApiResponse => return self.take_reply(frame),
-            ContentType::EventPlain => Event::parse(frame.into_body()),
-            ContentType::EventJson => Event::parse_json(frame.body()),
+        match frame.content_type() {
+            ContentType::CommandReply | ContentType::ApiResponse => self.take_reply(frame),
+            ContentType::EventJson => {
+                self.take_event(Event::parse_json(frame.body()));
+                Ok(())
+            }
             // Commands written from here on would be swallowed.
-            ContentType::DisconnectNotice if !lingers(&frame) => return Err(Lost::Closed),
-            _ => return Ok(()),
-        };
+            ContentType::DisconnectNotice if !lingers(&frame) => Err(Lost::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_event(&mut self, event: Result<Event, EventError>) {
         match event {
             Ok(event) => self.sink.event(event),
             Err(error) => tracing::warn!(%error, "event is skipped"),
         }
-        Ok(())
     }
 
     fn take_reply(&mut self, frame: Frame) -> Result<(), Lost> {
