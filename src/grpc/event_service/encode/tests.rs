@@ -14,7 +14,7 @@ use crate::pb::{self, subscribe_response};
 fn record(plain: Vec<u8>, synthetic: bool) -> Option<Record> {
     Some(Record {
         node: "fs1".parse().unwrap(),
-        event: Event::parse(plain.into()).ok()?,
+        event: Event::parse(plain).ok()?,
         session: synthetic.then(|| "session".parse().unwrap()),
         call: synthetic.then(|| "call".parse().unwrap()),
         job: (!synthetic).then(|| "job".parse().unwrap()),
