@@ -34,3 +34,9 @@ pub mod shutdown;
 pub mod sim;
 pub mod telemetry;
 pub mod tracker;
+
+/// Events are blocks of some kilobytes that one thread makes and another one frees much later,
+/// between blocks that stay. glibc's allocator cannot give such memory back, and grows with the
+/// number of calls (`docs/benchmarks-memory.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
