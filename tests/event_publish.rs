@@ -169,12 +169,12 @@ async fn everybody_gets_the_event_and_the_cursor_is_behind_it() {
 
         // One that is not custom.
         let message = pb::PublishEventRequest {
-            name: "TRAP".to_owned(),
-            headers: map(&[("Condition", "test")]),
+            name: "GENERAL".to_owned(),
+            headers: map(&[("X-Tag", &tag)]),
             ..Default::default()
         };
         let event = publish(&gateway, message).await.unwrap().event.unwrap();
-        assert_eq!((&*event.name, &*event.subclass), ("TRAP", ""));
+        assert_eq!((&*event.name, &*event.subclass), ("GENERAL", ""));
         gateway
     })
     .await;
@@ -208,6 +208,39 @@ async fn an_event_can_neither_reach_a_channel_nor_end_a_job() {
         gateway
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_event_on_which_freeswitch_acts_is_refused_and_never_sent() {
+    let gateway = Gateway::over_sim().await;
+    for (name, header) in [
+        ("SHUTDOWN", ("X", "y")),
+        (
+            "DEL_SCHEDULE",
+            ("Task-ID", "0 or 1=1; delete from channels; --"),
+        ),
+        ("CALL_SECURE", ("secure_type", "x' where 1=1; --")),
+        ("MODULE_UNLOAD", ("type", "api")),
+        ("TRAP", ("Condition", "network-external-address-change")),
+    ] {
+        let request = pb::PublishEventRequest {
+            name: name.to_owned(),
+            headers: map(&[header]),
+            ..Default::default()
+        };
+        let status = publish(&gateway, request).await.unwrap_err();
+        assert_invalid(&status, "name");
+        assert!(status.message().contains("use CUSTOM"), "{status:?}");
+    }
+    for subclass in ["multicast::event", "SMS::SEND_MESSAGE"] {
+        let request = pb::PublishEventRequest {
+            subclass: subclass.to_owned(),
+            ..Default::default()
+        };
+        assert_invalid(&publish(&gateway, request).await.unwrap_err(), "subclass");
+    }
+    assert_eq!(sent(gateway.sim()), 0);
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use permitted::{CUSTOM, check_name, check_undriven, leads_to_a_channel};
+
 use super::Control;
-use crate::domain::{Deadline, EVENT_NAMES, Failure, NodeState, Reason, check_event_name, nearest};
+use crate::domain::{Deadline, Failure, NodeState, Reason};
 use crate::esl::sendevent::{
     Unsendable, check_body, check_header_name, check_header_value, check_subclass,
 };
@@ -15,18 +17,13 @@ use crate::events::{
 };
 use crate::fleet::Node;
 
-/// The event that is meant when none is named.
-const CUSTOM: &str = "CUSTOM";
+mod permitted;
+
 /// Most headers, and bytes of all of them.
 const MAX_HEADERS: usize = 256;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// The subscription need not break a silence.
 const SILENCE: Duration = Duration::from_secs(3600);
-
-/// Events that FreeSWITCH alone tells, and by which others, this gateway too, know what it does.
-const OWN_NAMES: [&str; 4] = ["ALL", "CLONE", "BACKGROUND_JOB", "HEARTBEAT"];
-/// What begins the names of a channel's events, which are such too.
-const OWN_PREFIX: &str = "CHANNEL_";
 
 /// Headers that FreeSWITCH sets itself, and those by which an event would be taken for something
 /// else: with `Unique-ID` it goes to a channel and not to who listens, with `Job-UUID` it looks like
@@ -96,6 +93,7 @@ impl Publication {
             }
             (CUSTOM, subclass) => {
                 check_subclass(subclass).map_err(in_field("subclass"))?;
+                check_undriven(subclass)?;
                 all.push(("Event-Subclass", subclass));
             }
             (_, "") => {}
@@ -104,7 +102,7 @@ impl Publication {
                 return Err(Failure::invalid("subclass", problem));
             }
         }
-        check_headers(headers)?;
+        check_headers(name, headers)?;
         let headers = headers.iter();
         all.extend(headers.map(|(name, value)| (name.as_str(), value.as_str())));
         check_body(body).map_err(in_field("body"))?;
@@ -124,27 +122,7 @@ fn in_field(field: &str) -> impl Fn(Unsendable) -> Failure {
     move |error| Failure::invalid(field, error.to_string())
 }
 
-fn check_name(name: &str) -> Result<&str, Failure> {
-    let invalid = |problem: String| Failure::invalid("name", problem);
-    check_event_name(name).map_err(|error| invalid(error.to_string()))?;
-    if OWN_NAMES.contains(&name) || name.starts_with(OWN_PREFIX) {
-        return Err(invalid(format!(
-            "{name} is for FreeSWITCH alone to tell; use CUSTOM with a subclass"
-        )));
-    }
-    if EVENT_NAMES.contains(&name) {
-        return Ok(name);
-    }
-    let remedy = match nearest(&name.to_ascii_uppercase(), EVENT_NAMES.into_iter()) {
-        Some(meant) => format!("write {meant}"),
-        None => "use CUSTOM, and this as its subclass".to_owned(),
-    };
-    Err(invalid(format!(
-        "{name:?} is no event of FreeSWITCH; {remedy}"
-    )))
-}
-
-fn check_headers(headers: &[(String, String)]) -> Result<(), Failure> {
+fn check_headers(event: &str, headers: &[(String, String)]) -> Result<(), Failure> {
     let bytes: usize = headers
         .iter()
         .map(|(name, value)| name.len() + value.len())
@@ -163,6 +141,11 @@ fn check_headers(headers: &[(String, String)]) -> Result<(), Failure> {
         if is_reserved(name) {
             return Err(problem(
                 "is set by FreeSWITCH or the gateway, or would make something else of the event; use another name",
+            ));
+        }
+        if leads_to_a_channel(event, name) {
+            return Err(problem(
+                "would take the event to a channel of whatever kind, and FreeSWITCH crashes where it is not one of SIP; leave it out",
             ));
         }
         let lower = name.to_ascii_lowercase();
@@ -302,6 +285,16 @@ mod tests {
             ("acme", "", good, "", Some("name")),
             ("HEARTBEAT", "", good, "", Some("name")),
             ("CHANNEL_HANGUP", "", good, "", Some("name")),
+            (
+                "DEL_SCHEDULE",
+                "",
+                ("Task-ID", "0 or 1=1"),
+                "",
+                Some("name"),
+            ),
+            ("", "MULTICAST::event", good, "", Some("subclass")),
+            ("", "a", ("uuid", "x"), "", None),
+            ("NOTIFY", "", ("UUID", "x"), "", Some("headers[\"UUID\"]")),
             ("", "a", good, "a\0", Some("body")),
             ("", "a", good, &*long, Some("body")),
             ("", "a", ("X", &*long), "", Some("headers")),
