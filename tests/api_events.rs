@@ -365,6 +365,8 @@ async fn a_silent_stream_tells_its_cursor() {
                 seconds: 0,
                 nanos: 1,
             },
+            seconds(3601),
+            seconds(i64::MAX),
         ] {
             let request = pb::SubscribeRequest {
                 heartbeat_interval: Some(interval),

@@ -18,6 +18,8 @@ use crate::pb::{subscribe_response, subscribe_start};
 
 /// Shortest silence after which a checkpoint may be asked for.
 const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
+/// Longest one.
+const MAX_HEARTBEAT: Duration = Duration::from_secs(60 * 60);
 
 /// One stream.
 pub(super) struct Feed {
@@ -46,14 +48,11 @@ impl Feed {
             Ok(pb::SlowConsumerPolicy::Gap) => SlowPolicy::Gap,
             Err(_) => return Err(unknown_value("slow_consumer_policy", policy)),
         };
-        let silence = optional_duration(request.heartbeat_interval, "heartbeat_interval")?
-            .unwrap_or(services.heartbeat_interval);
-        if silence < MIN_HEARTBEAT {
-            return Err(Failure::invalid(
-                "heartbeat_interval",
-                "is shorter than 1 s",
-            ));
-        }
+        let silence = optional_duration(request.heartbeat_interval, "heartbeat_interval")?;
+        let silence = match silence {
+            Some(silence) => check_heartbeat(silence)?,
+            None => services.heartbeat_interval,
+        };
         let selection = Selection::parse(request.header_selection)?;
         let filter = request.filter.unwrap_or_default();
         let scope = Scope::of(&filter);
@@ -154,6 +153,15 @@ impl Watched for Feed {
     fn cursor(&self) -> Cursor {
         self.subscription.cursor()
     }
+}
+
+fn check_heartbeat(silence: Duration) -> Result<Duration, Failure> {
+    let problem = match silence {
+        shorter if shorter < MIN_HEARTBEAT => "is shorter than 1 s",
+        longer if longer > MAX_HEARTBEAT => "is longer than 1 h",
+        _ => return Ok(silence),
+    };
+    Err(Failure::invalid("heartbeat_interval", problem))
 }
 
 /// Where a stream begins.
