@@ -38,8 +38,8 @@ pub struct Wants {
     state: Mutex<State>,
     /// Tells the nodes of another set, or of another time at which to look.
     changes: watch::Sender<()>,
-    /// The version that all nodes have confirmed.
-    confirmed: watch::Sender<u64>,
+    /// What all nodes have confirmed.
+    confirmed: watch::Sender<Confirmed>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +54,14 @@ struct State {
     /// What each node that is listened to has confirmed.
     nodes: BTreeMap<u64, Option<u64>>,
     arrivals: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Confirmed {
+    /// The version that all nodes have confirmed.
+    version: u64,
+    /// The first node that has confirmed nothing yet: it is being asked, and sends nothing at all.
+    silent: Option<u64>,
 }
 
 /// Something that is wanted beside what always is.
@@ -125,7 +133,7 @@ impl Wants {
             began: SystemTime::now(),
             state: Mutex::new(state),
             changes: watch::Sender::new(()),
-            confirmed: watch::Sender::new(0),
+            confirmed: watch::Sender::default(),
         })
     }
 
@@ -174,6 +182,7 @@ impl Wants {
         let id = state.arrivals;
         state.arrivals += 1;
         state.nodes.insert(id, None);
+        self.settle(&mut state);
         Follower {
             wants: Arc::clone(self),
             id,
@@ -221,11 +230,18 @@ impl Wants {
 
     /// Takes note of what all nodes have confirmed. The journal is told before anybody who waits.
     fn settle(&self, state: &mut State) {
-        let version = match state.nodes.values().min() {
-            None => state.version,
-            Some(None) => return,
-            Some(Some(version)) => *version,
-        };
+        let mut nodes = state.nodes.iter();
+        let silent = nodes.find_map(|(id, confirmed)| confirmed.is_none().then_some(*id));
+        if silent.is_some() {
+            self.confirmed.send_if_modified(|known| {
+                let is_news = known.silent != silent;
+                known.silent = silent;
+                is_news
+            });
+            return;
+        }
+        let slowest = state.nodes.values().flatten().min();
+        let version = slowest.copied().unwrap_or(state.version);
         let is_due = |holding: &Holding| holding.pending.is_some_and(|pending| pending <= version);
         let is_all = state.holdings.get(&Part::Everything).is_some_and(is_due);
         let mut before = EventSet::default();
@@ -253,9 +269,11 @@ impl Wants {
             }));
         }
         self.confirmed.send_if_modified(|known| {
-            let is_news = version > *known;
-            *known = version.max(*known);
-            is_news
+            let now = Confirmed {
+                version: version.max(known.version),
+                silent: None,
+            };
+            std::mem::replace(known, now) != now
         });
     }
 
@@ -310,9 +328,15 @@ impl State {
 impl Want {
     /// Waits until every node that is listened to sends what is wanted, but no longer than 2 s: a
     /// node that does not answer delays nobody. Says whether they do; if not, the journal tells when.
+    ///
+    /// A node that is being asked on a fresh link is waited for even for what is always wanted: what
+    /// was lost in front of that is told already.
     pub async fn in_force(&self) -> bool {
+        let arrivals = self.wants.lock().arrivals;
         let mut confirmed = self.wants.confirmed.subscribe();
-        let all = confirmed.wait_for(|version| *version >= self.version);
+        let all = confirmed.wait_for(|confirmed| {
+            confirmed.version >= self.version && confirmed.silent.is_none_or(|id| id >= arrivals)
+        });
         tokio::time::timeout(LONGEST_WAIT, all).await.is_ok()
     }
 

@@ -119,9 +119,10 @@ impl Supervisor {
             Ok(claim) => claim,
             Err(node) => return Ended::Taken(node),
         };
-        // Before the subscription too, or its first events would stand in front of the gap.
-        self.tell_gap();
+        // Before the gap: whoever begins behind that waits until this node sends events.
         let follower = self.sinks.wants.follow();
+        // Before the subscription, or its first events would stand in front of the gap.
+        self.tell_gap();
         let mut listening = Listening::new(&self.node, self.sink(), link.clone(), follower);
         match deadline.bound(listening.begin()).await {
             Some(Ok(())) => {}

@@ -116,10 +116,12 @@ async fn whoever_begins_to_want_waits_for_each_node_but_not_for_one_that_is_gone
     let (wants, _) = registry();
     let base = wants.want(named(&["CHANNEL_ANSWER", ALWAYS]));
     let (mut one, mut two) = (wants.follow(), wants.follow());
-    // Needs nobody.
-    assert_eq!(base.in_force().now_or_never(), Some(true));
+    // They send nothing yet.
+    assert_eq!(base.in_force().now_or_never(), None);
     answers(&mut one).await;
+    assert_eq!(base.in_force().now_or_never(), None);
     answers(&mut two).await;
+    assert_eq!(base.in_force().now_or_never(), Some(true));
 
     let want = wants.want(named(&["API"]));
     assert_eq!(want.in_force().now_or_never(), None);
@@ -148,6 +150,23 @@ async fn whoever_begins_to_want_waits_for_each_node_but_not_for_one_that_is_gone
     );
     three.confirm(wanted.version);
     assert!(late.in_force().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_begins_while_a_node_is_being_asked_waits_for_it_but_for_none_that_comes_later() {
+    let (wants, _) = registry();
+    // The link is up, the gap is told, the subscription is under way.
+    let mut node = wants.follow();
+    let base = wants.want(named(&["CHANNEL_ANSWER"]));
+    let began = Instant::now();
+    assert!(!base.in_force().await);
+    assert_eq!(began.elapsed(), LONGEST_WAIT);
+    let mut waiting = Box::pin(base.in_force());
+    assert_eq!(waiting.as_mut().now_or_never(), None);
+    let _later = wants.follow();
+    answers(&mut node).await;
+    assert!(waiting.await);
+    assert_eq!(began.elapsed(), LONGEST_WAIT);
 }
 
 #[tokio::test(start_paused = true)]
