@@ -337,6 +337,47 @@ async fn a_journal_that_has_moved_on_has_lost_the_cursor() {
         (Code::OutOfRange, "CURSOR_LOST".to_owned())
     );
     assert_ne!(metadata(&status, "oldest_cursor"), "");
+
+    // Whoever is refused leaves nothing behind that FreeSWITCH would send.
+    let request = pb::SubscribeRequest {
+        filter: Some(filter(|f| f.subclasses = strings(&["test::refused"]))),
+        start: Some(start_at(&cursor)),
+        ..Default::default()
+    };
+    assert!(Feed::begin(&gateway, request).await.is_err());
+    assert!(!gateway.control.wants.set().has_subclass("test::refused"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_under_which_no_event_comes_is_refused_with_the_remedy() {
+    let gateway = Gateway::over_sim().await;
+    for (name, remedy) in [
+        ("NO_SUCH_EVENT", "among the subclasses"),
+        ("conference::maintenance", "among the subclasses"),
+        ("channel_answer", "write CHANNEL_ANSWER"),
+        ("CHANNEL_ANSWR", "write CHANNEL_ANSWER"),
+        ("ALL", "leave the names out"),
+        ("", "is missing"),
+    ] {
+        let filter = Some(filter(|f| f.event_names = strings(&["DTMF", name])));
+        let request = pb::SubscribeRequest {
+            filter: filter.clone(),
+            ..Default::default()
+        };
+        let refused = Feed::begin(&gateway, request).await.err().unwrap();
+        let request = pb::ListEventsRequest {
+            filter,
+            ..Default::default()
+        };
+        let unlisted = within(gateway.events().list_events(request))
+            .await
+            .unwrap_err();
+        for status in [refused, unlisted] {
+            assert_invalid(&status, "filter.event_names[1]");
+            assert!(status.message().contains(remedy), "{status:?}");
+        }
+    }
     gateway.stop().await;
 }
 
@@ -344,7 +385,7 @@ async fn a_journal_that_has_moved_on_has_lost_the_cursor() {
 async fn a_silent_stream_tells_its_cursor() {
     on_each(async |gateway| {
         let request = pb::SubscribeRequest {
-            filter: Some(filter(|f| f.event_names = strings(&["NO_SUCH_EVENT"]))),
+            filter: Some(filter(|f| f.subclasses = strings(&["test::never"]))),
             heartbeat_interval: Some(seconds(1)),
             ..Default::default()
         };

@@ -12,8 +12,9 @@ use super::log::Log;
 pub(super) use super::log::{Found, Overrun};
 use super::ring::Ring;
 use super::sleepers::{Sleepers, wake};
+use super::subscription::check_cursor;
 use super::wants::Asked;
-use crate::domain::{CallId, JobId, NodeId, NodeState, SessionId};
+use crate::domain::{CallId, Failure, JobId, NodeId, NodeState, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
 
@@ -186,6 +187,14 @@ impl Journal {
     /// The position before the oldest entry.
     pub fn oldest(&self) -> Cursor {
         self.cursor_at(self.log.bounds().oldest)
+    }
+
+    /// Whether everything behind a cursor is held.
+    ///
+    /// # Errors
+    /// CURSOR_LOST when the cursor is of another journal or older than the oldest entry.
+    pub fn check_reaches(&self, cursor: Cursor) -> Result<(), Failure> {
+        check_cursor(self, cursor).map(drop)
     }
 
     /// Bytes of the events that are held, their indexes included.

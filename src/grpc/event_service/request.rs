@@ -1,10 +1,13 @@
 //! What a request asks for: which events, and from where on.
 
 use super::super::convert::id;
-use crate::domain::{Failure, IdError};
+use crate::domain::{EVENT_NAMES, Failure, IdError, check_event_name};
 use crate::events::{Cursor, CursorError, EventFilter, FilterSpec, HeaderMatcher, MAX_MATCHERS};
 use crate::pb;
 use crate::pb::header_matcher;
+
+/// What FreeSWITCH is asked for when all events are wanted; it is a name for that alone.
+const ALL: &str = "ALL";
 
 /// Reads a cursor.
 pub(super) fn parse_cursor(cursor: &str, field: &str) -> Result<Cursor, Failure> {
@@ -15,6 +18,10 @@ pub(super) fn parse_cursor(cursor: &str, field: &str) -> Result<Cursor, Failure>
 
 /// Compiles a filter.
 pub(super) fn event_filter(filter: pb::EventFilter) -> Result<EventFilter, Failure> {
+    for (at, name) in filter.event_names.iter().enumerate() {
+        check_filter_name(name)
+            .map_err(|problem| Failure::invalid(format!("filter.event_names[{at}]"), problem))?;
+    }
     if filter.headers.len() > MAX_MATCHERS {
         return Err(Failure::invalid(
             "filter.headers",
@@ -33,6 +40,18 @@ pub(super) fn event_filter(filter: pb::EventFilter) -> Result<EventFilter, Failu
             .collect::<Result<_, _>>()?,
     };
     Ok(EventFilter::from(spec))
+}
+
+/// A name under which no event ever comes would make silence look like peace.
+fn check_filter_name(name: &str) -> Result<(), String> {
+    check_event_name(name).map_err(|error| error.to_string())?;
+    match name {
+        ALL => Err("ALL is the name of no event; leave the names out for all".to_owned()),
+        name if EVENT_NAMES.contains(&name) => Ok(()),
+        name => Err(format!(
+            "{name:?} is no event of FreeSWITCH; write it among the subclasses if it is one of CUSTOM"
+        )),
+    }
 }
 
 fn header_matcher(matcher: pb::HeaderMatcher, at: usize) -> Result<HeaderMatcher, Failure> {

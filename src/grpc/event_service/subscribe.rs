@@ -58,6 +58,10 @@ impl Feed {
         let scope = Scope::of(&filter);
         let filter = event_filter(filter)?;
         let position = position(request.start)?;
+        // Before the want is taken, which outlives this even when it fails.
+        if let Position::At(Start::After(cursor)) = position {
+            services.control.journal.check_reaches(cursor)?;
+        }
         let want = services.control.wants.want(filter.events());
         // Before it begins: its first cursor is one behind which nothing that it wants is missing.
         want.in_force().await;
