@@ -68,6 +68,15 @@ impl EventSet {
         set
     }
 
+    /// `CUSTOM` events of these subclasses, as far as they can be named, whatever they are called.
+    pub fn of_subclasses<'a>(subclasses: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut set = Self::default();
+        for subclass in subclasses {
+            set.add_subclass(subclass);
+        }
+        set.by_name()
+    }
+
     /// What a filter lets through that has these names and subclasses; without any, everything.
     /// What is no name of an event lets through nothing.
     pub fn filtered<'a>(
@@ -348,6 +357,10 @@ mod tests {
             "API CUSTOM a::b"
         );
         assert!(EventSet::named(["CUSTOM"]).is_everything());
+        assert_eq!(
+            EventSet::of_subclasses(["HEARTBEAT", "a::b", "with space"]).to_string(),
+            "CUSTOM HEARTBEAT a::b"
+        );
         assert!(EventSet::default().arguments(80).is_empty());
     }
 

@@ -209,7 +209,7 @@ impl Listening {
         let strays = subclasses.iter().map(String::as_str);
         let strays = strays.filter(|subclass| !self.asked.has_subclass(subclass));
         // What cannot be named cannot be taken back either.
-        let strays = EventSet::named(strays).by_name();
+        let strays = EventSet::of_subclasses(strays);
         self.remove(&strays).await
     }
 
