@@ -175,6 +175,35 @@ async fn a_journal_that_has_moved_on_says_from_where_it_can_be_read() {
 }
 
 #[tokio::test]
+async fn a_list_of_what_nobody_asked_for_says_so_at_its_end() {
+    let gateway = Gateway::over_sim().await;
+    let request = |name: &str| pb::ListEventsRequest {
+        filter: Some(pb::EventFilter {
+            event_names: vec![name.to_owned()],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let pages = walk(&gateway, request("API")).await;
+    assert!(pages.iter().all(|page| page.events.is_empty()));
+    let last = pages.last().unwrap();
+    let [gap] = &*last.gaps else {
+        panic!("{last:?}")
+    };
+    assert_eq!(gap.reason(), pb::GapReason::NotSubscribed);
+    assert!(gap.ended.is_none() && gap.cursor == last.cursor);
+
+    // Always wanted, and wanted by somebody now.
+    let pages = walk(&gateway, request("CHANNEL_ANSWER")).await;
+    assert!(pages.iter().all(|page| page.gaps.is_empty()));
+    let _feed = Feed::of(&gateway, request("API").filter.unwrap()).await;
+    let pages = walk(&gateway, request("API")).await;
+    let gaps = pages.iter().flat_map(|page| &page.gaps);
+    assert!(gaps.into_iter().all(|gap| gap.ended.is_some()));
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn gaps_are_listed_where_a_stream_tells_them() {
     let gateway = Gateway::over_sim().await;
     let before = gateway.control.journal.cursor();
@@ -187,7 +216,9 @@ async fn gaps_are_listed_where_a_stream_tells_them() {
     };
     let pages = walk(&gateway, request.clone()).await;
     let gaps: Vec<_> = pages.iter().flat_map(|page| &page.gaps).collect();
-    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    // The last: nobody asks for all events that there are.
+    assert_eq!(gaps.len(), 2, "{gaps:?}");
+    assert_eq!(gaps[1].reason(), pb::GapReason::NotSubscribed);
     assert_eq!(gaps[0].reason(), pb::GapReason::LinkLost);
     assert_eq!(gaps[0].node_id, "sim-0");
     let mut feed = Feed::after(&gateway, &before.to_string(), &[]).await;

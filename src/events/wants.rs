@@ -200,6 +200,27 @@ impl Wants {
         Arc::clone(&state.set)
     }
 
+    /// What whoever needs these events is told when not all nodes are asked for all of them now.
+    pub fn gap(&self, needs: &EventSet) -> Option<Gap> {
+        let is_in_force = {
+            let state = self.lock();
+            let has = |part: &Part| {
+                let holding = state.holdings.get(part);
+                holding.is_some_and(|holding| holding.pending.is_none())
+            };
+            needs
+                .parts()
+                .all(|part| self.always.has(&part) || has(&Part::Everything) || has(&part))
+        };
+        (!is_in_force).then_some(Gap {
+            node: None,
+            count: 0,
+            reason: GapReason::NotSubscribed,
+            began: self.began,
+            ended: None,
+        })
+    }
+
     fn release(&self, set: &EventSet) {
         let mut state = self.lock();
         let mut is_changed = state.expire(Instant::now());

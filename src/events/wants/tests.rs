@@ -170,6 +170,24 @@ async fn who_begins_while_a_node_is_being_asked_waits_for_it_but_for_none_that_c
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gap_is_told_for_as_long_as_not_all_of_it_is_in_force() {
+    let (wants, _) = registry();
+    let mut node = wants.follow();
+    answers(&mut node).await;
+    let is_told = |needs: &[&str]| wants.gap(&named(needs)).is_some();
+    assert!(!is_told(&["CHANNEL_ANSWER", ALWAYS]));
+    let want = wants.want(named(&["API", "a::b"]));
+    assert!(is_told(&["API"]));
+    answers(&mut node).await;
+    assert!(!is_told(&["API", "a::b", ALWAYS]));
+    assert!(is_told(&["API", "NAT"]) && is_told(&["ALL"]));
+    let _all = wants.want(EventSet::everything());
+    answers(&mut node).await;
+    assert!(!is_told(&["NAT", "ALL"]));
+    drop(want);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_hears_when_a_want_is_over() {
     let (wants, _) = registry();
     let mut node = wants.follow();

@@ -29,8 +29,13 @@ impl Services {
         let selection = Selection::parse(request.header_selection)?;
         let filter = event_filter(request.filter.unwrap_or_default())?;
         let needs = filter.events();
+        // Looked at first: what comes into force meanwhile is told twice rather than not at all.
+        let missing = self.control.wants.gap(&needs);
         let filter = filter.needing(needs);
         let page = EventPage::read(&self.control.journal, &filter, after, max)?;
+        // Where the list ends nobody knows what else there would be.
+        let missing = missing.filter(|_| !page.has_more);
+        let missing = missing.map(|gap| (page.cursor, gap));
         let next_page_token = match page.has_more {
             true => format!("{question:016x}.{}", page.cursor),
             false => String::new(),
@@ -43,6 +48,7 @@ impl Services {
                 gaps: page
                     .gaps
                     .iter()
+                    .chain(&missing)
                     .map(|(cursor, gap)| to_gap_at(gap, *cursor))
                     .collect(),
                 next_page_token,
