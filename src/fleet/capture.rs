@@ -30,8 +30,8 @@ pub(super) struct Latest(Mutex<Option<(Instant, Weak<Capture>)>>);
 // === impl Fleet ===
 
 impl Fleet {
-    /// Captures everything. All nodes' events wait meanwhile, for some two milliseconds with 10,000
-    /// sessions; so of those who come at the same time, all that wait for a capture share the next.
+    /// Captures everything. All nodes' events wait meanwhile, for 0.9 ms with 10,000 sessions when
+    /// nothing disturbs it; so of those who come at the same time, all that wait for a capture share the next.
     pub fn capture(&self) -> Arc<Capture> {
         let came_at = Instant::now();
         let mut latest = self

@@ -19,6 +19,10 @@ use crate::pb::subscribe_response;
 /// are good for both.
 pub(super) const EVENTS: u32 = 1;
 
+/// Numbers of the fields `cursor` and `events` of `SubscribeResponse`.
+const CURSOR: u32 = 1;
+const BATCH: u32 = 2;
+
 /// Positions of the journal that share a page.
 pub(super) const PAGE: u64 = 64;
 
@@ -127,10 +131,6 @@ impl Default for Streamed {
         Self::Other(Box::default())
     }
 }
-
-/// Numbers of the fields `cursor` and `events` of `SubscribeResponse`.
-const CURSOR: u32 = 1;
-const BATCH: u32 = 2;
 
 impl Message for Streamed {
     fn encode_raw(&self, buf: &mut impl BufMut) {

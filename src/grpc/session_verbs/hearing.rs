@@ -46,7 +46,8 @@ pub(super) enum Heard {
 // === impl Hearing ===
 
 impl Hearing {
-    /// Begins behind `start`, for somebody who needs these events beside the base. Ask for the session's state afterwards, so that nothing falls between.
+    /// Begins behind `start`, for somebody who needs these events beside the base. Ask for the
+    /// session's state afterwards, so that nothing falls between.
     pub(super) fn begin(
         services: &Services,
         session: &SessionId,
