@@ -3,6 +3,7 @@
 pub(super) mod codec;
 mod encode;
 mod encodings;
+mod held;
 mod list;
 mod publish;
 mod request;

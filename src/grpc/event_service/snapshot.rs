@@ -7,7 +7,9 @@ use prost::Message as _;
 
 use super::super::Services;
 use super::super::convert::{to_call, to_node, to_node_state, to_session};
+use super::held::Held;
 use super::shared::Streamed;
+use crate::domain::Failure;
 use crate::fleet::{Capture, Node, NodeStatus};
 use crate::pb;
 use crate::pb::subscribe_response::Message;
@@ -27,10 +29,10 @@ pub(super) struct Scope {
 }
 
 /// A snapshot that is told part by part, as its reader takes it. The messages are made only then;
-/// until then it holds no more than what the tracker held when it was captured.
+/// until then it holds no more than what the tracker held when it was captured, and not for long.
 pub(super) struct SnapshotParts {
     services: Services,
-    capture: Arc<Capture>,
+    capture: Held<Capture>,
     scope: Scope,
     stage: Stage,
     end: pb::SnapshotEnd,
@@ -79,7 +81,7 @@ impl SnapshotParts {
     pub(super) fn new(services: &Services, capture: Arc<Capture>, scope: Scope) -> Self {
         Self {
             services: services.clone(),
-            capture,
+            capture: Held::new(capture, &services.drain),
             scope,
             stage: Stage::Nodes,
             end: pb::SnapshotEnd::default(),
@@ -92,16 +94,20 @@ impl SnapshotParts {
     }
 
     /// The next part; the end behind the last one.
-    pub(super) fn next(&mut self) -> Streamed {
+    ///
+    /// # Errors
+    /// SLOW_CONSUMER when it took too long.
+    pub(super) fn next(&mut self) -> Result<Streamed, Failure> {
+        let capture = self.capture.get()?;
         let mut part = pb::Snapshot::default();
         if let Stage::Nodes = self.stage {
-            part.nodes = self.nodes();
+            part.nodes = self.nodes(&capture);
             self.stage = Stage::Sessions(0);
         }
         let mut room = MAX_BYTES.saturating_sub(part.encoded_len());
         if let Stage::Sessions(from) = self.stage {
             let wanted = |session: &Arc<Session>| self.scope.wants_session(session);
-            let (sessions, next) = take(&self.capture.sessions, from, &mut room, |session| {
+            let (sessions, next) = take(&capture.sessions, from, &mut room, |session| {
                 wanted(session).then(|| to_session(session))
             });
             part.sessions = sessions;
@@ -111,7 +117,7 @@ impl SnapshotParts {
             && part.sessions.is_empty()
         {
             // A call is wanted with all its sessions when one of them is.
-            let (calls, next) = take(&self.capture.calls, from, &mut room, |call| {
+            let (calls, next) = take(&capture.calls, from, &mut room, |call| {
                 let mut sessions = call.sessions.iter();
                 sessions
                     .any(|session| self.scope.wants_session(session))
@@ -131,26 +137,26 @@ impl SnapshotParts {
             }
             _ => Message::Snapshot(part),
         };
-        Streamed::other(self.capture.cursor, message)
+        Ok(Streamed::other(capture.cursor, message))
     }
 
-    fn nodes(&self) -> Vec<pb::Node> {
-        let nodes = self.capture.nodes.iter();
+    fn nodes(&self, capture: &Capture) -> Vec<pb::Node> {
+        let nodes = capture.nodes.iter();
         nodes
             .filter(|(node, _)| self.scope.wants_node(node.id().as_str()))
-            .map(|(node, status)| self.node(node, status))
+            .map(|(node, status)| self.node(node, status, capture))
             .collect()
     }
 
     /// The node in the state that it had; its figures, of which no event tells, are those of now.
-    fn node(&self, node: &Node, status: &NodeStatus) -> pb::Node {
+    fn node(&self, node: &Node, status: &NodeStatus, capture: &Capture) -> pb::Node {
         let mut told = to_node(node, &self.services.control);
         told.state = to_node_state(status.state).into();
         told.state_detail.clone_from(&status.detail);
         told.core_uuid.clone_from(&status.core_uuid);
         told.version.clone_from(&status.version);
         told.connects = status.connects;
-        let sessions = self.capture.sessions.iter();
+        let sessions = capture.sessions.iter();
         let live = sessions.filter(|session| session.node == *node.id() && session.is_live());
         told.tracked_sessions = u32::try_from(live.count()).unwrap_or(u32::MAX);
         told

@@ -129,7 +129,7 @@ impl Watched for Feed {
 
     async fn next(&mut self) -> Result<Option<Streamed>, Failure> {
         if let Some(snapshot) = &mut self.snapshot {
-            let told = snapshot.next();
+            let told = snapshot.next()?;
             if snapshot.is_told() {
                 self.snapshot = None;
                 // It has nothing to tell yet but that it begins.
