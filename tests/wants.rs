@@ -8,10 +8,11 @@ use switchgate::events::{Entry, EventFilter, Item, SlowPolicy, Start, Subscripti
 use switchgate::pb::{self, subscribe_response, subscribe_start};
 use switchgate::shutdown::Drain;
 use switchgate::sim::{Sim, SimConfig, SimUser};
+use tonic::Code;
 
 use crate::client::*;
 use crate::faults::{bring_back, count_received, node, reached, received, take_away, until};
-use crate::gateway::{Gateway, on_each, within};
+use crate::gateway::{Gateway, code_and_reason, on_each, within};
 use crate::raw_link::RawLink;
 
 /// An event that nothing in the gateway needs.
@@ -322,6 +323,22 @@ async fn a_user_who_may_not_have_all_gets_the_rest_and_people_are_told() {
         "{shown}"
     );
     assert_eq!(node(&gateway, "sim-0").status().state, NodeState::Ready);
+    // What would not come back is not sent.
+    for (subclass, is_published) in [("x::y", true), ("x::z", false), ("x::new", false)] {
+        let request = pb::PublishEventRequest {
+            subclass: subclass.to_owned(),
+            ..Default::default()
+        };
+        let published = within(gateway.events().publish_event(request)).await;
+        assert_eq!(published.is_ok(), is_published, "{subclass}");
+        if let Err(status) = published {
+            assert_eq!(
+                code_and_reason(&status),
+                (Code::FailedPrecondition, "COMMAND_REJECTED".to_owned())
+            );
+            assert!(status.message().contains("esl-allowed-events"));
+        }
+    }
     // What everything is for that user.
     let mut all = Feed::from_now(&gateway).await;
     let mark = tag();

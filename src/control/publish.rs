@@ -178,7 +178,8 @@ impl Control {
     ///
     /// # Errors
     /// NODE_UNAVAILABLE when it was not sent, OUTCOME_UNKNOWN when a link was lost before the event
-    /// came, DEADLINE_EXCEEDED with the metadata `command_sent`, COMMAND_REJECTED.
+    /// came, DEADLINE_EXCEEDED with the metadata `command_sent`, COMMAND_REJECTED, also when FreeSWITCH
+    /// does not send such events to the gateway's user.
     pub async fn publish(
         &self,
         node: &Node,
@@ -192,6 +193,13 @@ impl Control {
         }
         let before = self.journal.cursor();
         node.check_hears()?;
+        if node.refuses(&publication.wanted) {
+            let message = format!(
+                "FreeSWITCH does not send {} to the gateway's user, so nothing could prove it; add it to esl-allowed-events of that user",
+                publication.wanted,
+            );
+            return Err(Failure::new(Reason::CommandRejected, message).node(node.id()));
+        }
         let reply = node
             .send(publication.command.clone(), None, deadline)
             .await?;

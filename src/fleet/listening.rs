@@ -107,6 +107,8 @@ impl Listening {
     /// Asks for what is new, and only then takes back what is no longer wanted.
     async fn turn_to(&mut self, wanted: &Wanted) -> Result<(), Unheard> {
         let goal = self.add(&wanted.set).await?;
+        // Before anybody who waits goes on.
+        self.node.set_refused(self.refused.by_name());
         self.follower.confirm(wanted.version);
         self.report(&wanted.set);
         let removals = self.asked.removals(&goal);

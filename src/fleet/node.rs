@@ -16,6 +16,7 @@ use super::strays::Strays;
 use super::sync::Sweep;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{Command, Event, Link, LinkError, Reply};
+use crate::events::EventSet;
 use crate::tracker::Labels;
 
 /// After which a retry makes sense when a node is away.
@@ -73,6 +74,8 @@ pub struct Node {
     pub(super) beat: Notify,
     /// What FreeSWITCH sends though nobody asked for it.
     pub(super) strays: Strays,
+    /// What the user with whom it is logged in was refused.
+    refused: Mutex<EventSet>,
     /// What is to be said of it while it is in service.
     remarks: Mutex<Remarks>,
 }
@@ -112,6 +115,7 @@ impl Node {
             agreed_at: Mutex::new(SystemTime::now()),
             beat: Notify::new(),
             strays: Strays::default(),
+            refused: Mutex::default(),
             remarks: Mutex::default(),
         }
     }
@@ -277,6 +281,16 @@ impl Node {
     /// What its lists lack, or nothing.
     pub(super) fn remark_lists(&self, remark: &'static str) {
         lock(&self.remarks).lists = remark;
+    }
+
+    /// Takes note of what it refuses to send.
+    pub(super) fn set_refused(&self, refused: EventSet) {
+        *lock(&self.refused) = refused;
+    }
+
+    /// Whether it was asked for any of these events by their name, and refused.
+    pub fn refuses(&self, set: &EventSet) -> bool {
+        lock(&self.refused).overlaps(set)
     }
 
     /// Which events it refuses, or nothing.
