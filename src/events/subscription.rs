@@ -20,6 +20,8 @@ const READ_AHEAD: usize = 256;
 /// Bytes of events looked at in one go, so that a batch stays well below the 4 MiB that gRPC clients
 /// take by default.
 const READ_AHEAD_BYTES: usize = 512 * 1024;
+/// Longest silence. Whatever is longer is never over either, and a moment so far away can be told.
+const MAX_SILENCE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// Where a subscription begins.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +98,7 @@ impl Subscription {
             sleeper: Sleeper::new(journal.sleepers(), filter),
             policy,
             lag: Lag::new(max_lag, journal, position),
-            silence,
+            silence: silence.min(MAX_SILENCE),
             position,
             spoke_at: None,
             checkpoint: None,

@@ -95,3 +95,17 @@ async fn a_batch_is_bounded_in_bytes_too() {
         assert_eq!(events(&mut subscription).await, 1);
     }
 }
+
+#[tokio::test]
+async fn a_silence_without_end_is_kept() {
+    let journal = journal();
+    let (start, policy, filter) = (Start::Now, SlowPolicy::End, EventFilter::default());
+    let mut subscription =
+        Subscription::begin(&journal, filter, start, policy, u64::MAX, Duration::MAX).unwrap();
+    assert!(matches!(subscription.next().await, Ok(Item::Checkpoint)));
+    let patience = Duration::from_millis(10);
+    let silent = tokio::time::timeout(patience, subscription.next()).await;
+    assert!(silent.is_err(), "{silent:?}");
+    journal.append(event(1));
+    assert_eq!(events(&mut subscription).await, 1);
+}
