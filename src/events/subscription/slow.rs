@@ -135,6 +135,8 @@ impl Subscription {
         'read: while reached < target {
             let found = match self.journal.read(reached, READ_AHEAD, READ_AHEAD_BYTES) {
                 Ok(found) => found,
+                // What was counted is told first, and the overrun is met again.
+                Err(_) if left_out.count > 0 => break,
                 // How many were wanted cannot be known any longer.
                 Err(overrun) => return self.fell_out(overrun).map(Some),
             };

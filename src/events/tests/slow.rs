@@ -1,7 +1,21 @@
 //! Subscribers that are too slow: what they are told adds up.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::super::log::{Bounds, Found, Log, Overrun};
+use super::super::ring::Ring;
 use super::late::kinds;
 use super::*;
+
+/// A ring to which many are appended in front of one of its reads.
+#[derive(Debug)]
+struct Busy {
+    ring: Ring,
+    reads_until_burst: AtomicUsize,
+    burst: usize,
+}
 
 /// What was told, up to which position.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +43,43 @@ fn ready_told(subscription: &mut Subscription) -> Vec<Told> {
         }
     }
     told
+}
+
+fn size() -> usize {
+    record("E", "n").size()
+}
+
+// === impl Busy ===
+
+impl Log for Busy {
+    fn epoch(&self) -> u64 {
+        self.ring.epoch()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.ring.bounds()
+    }
+
+    fn append(&self, entry: Arc<Entry>) -> u64 {
+        self.ring.append(entry)
+    }
+
+    fn read(&self, position: u64, max: usize, max_bytes: usize) -> Result<Found, Overrun> {
+        if self.reads_until_burst.fetch_sub(1, Ordering::Relaxed) == 1 {
+            for _ in 0..self.burst {
+                self.ring.append(Arc::new(record("E", "n")));
+            }
+        }
+        self.ring.read(position, max, max_bytes)
+    }
+
+    fn appended_at(&self, position: u64) -> Option<Instant> {
+        self.ring.appended_at(position)
+    }
+
+    fn grown(&self) -> &Notify {
+        self.ring.grown()
+    }
 }
 
 /// What is appended: its kind, and its filler in bytes.
@@ -160,8 +211,9 @@ async fn what_a_subscriber_does_not_want_never_makes_it_slow() {
 async fn one_that_keeps_up_with_what_it_wants_is_not_slow() {
     let journal = journal(usize::MAX);
     let filter = names(&["WANTED"]);
-    // Room for ten of those that are wanted.
-    let mut subscription = begin(&journal, filter, Start::Now, SlowPolicy::End, 1000).unwrap();
+    let room_for_ten = 10 * record("WANTED", "n").size() as u64;
+    let (start, policy) = (Start::Now, SlowPolicy::End);
+    let mut subscription = begin(&journal, filter, start, policy, room_for_ten).unwrap();
     assert_eq!(ready(&mut subscription), []);
     let append = || {
         for name in [&["OTHER"; 300][..], &["WANTED"; 3]].concat() {
@@ -220,4 +272,36 @@ async fn one_whose_next_event_is_gone_ends_with_the_oldest_that_is_left() {
     assert_eq!(oldest, journal.oldest());
     let told = ready(&mut all(&journal, Start::After(oldest)));
     assert_eq!(told.len() as u64, 100 - oldest.position);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_is_told_when_the_journal_overruns_meanwhile() {
+    for reads_until_burst in 3..12 {
+        let log = Arc::new(Busy {
+            ring: Ring::new(JournalConfig {
+                max_bytes: 1000 * size(),
+                max_age: Duration::from_secs(600),
+            }),
+            reads_until_burst: AtomicUsize::new(reads_until_burst),
+            burst: 600,
+        });
+        let journal = Journal::start_over(log, HistoryConfig::default(), &Drain::new());
+        let (filter, policy) = (EventFilter::default(), SlowPolicy::Gap);
+        let max_lag = 20 * size() as u64;
+        let mut subscription = begin(&journal, filter, Start::Now, policy, max_lag).unwrap();
+        assert_eq!(ready(&mut subscription), []);
+        for _ in 0..1000 {
+            journal.append(record("E", "n"));
+        }
+        let mut counted = 0;
+        for told in ready_told(&mut subscription) {
+            let (position, count) = match told {
+                Told::Entry(position, _) => (position, 1),
+                Told::Gap(position, count, _) => (position, count),
+            };
+            counted += count;
+            assert_eq!(counted, position, "{reads_until_burst}");
+        }
+        assert!(counted >= 1000, "{counted}");
+    }
 }
