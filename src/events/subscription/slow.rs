@@ -181,7 +181,12 @@ impl Subscription {
         let count = overrun.events.filter(|_| self.sleeper.filter().wants_all());
         self.position = overrun.oldest;
         let began = system_time(self.lag.complete_to);
-        self.lag = Lag::new(self.lag.max, &self.journal, self.position);
+        // Who caught up once is bounded as before, else it would be told all that is left.
+        let allowed = self.lag.allowed;
+        self.lag = Lag {
+            allowed,
+            ..Lag::new(self.lag.max, &self.journal, self.position)
+        };
         Ok(Item::Gap(Gap {
             node: None,
             count: count.unwrap_or(0),

@@ -49,6 +49,15 @@ fn size() -> usize {
     record("E", "n").size()
 }
 
+/// The next gap, and from where to where it reaches.
+async fn gap_of(subscription: &mut Subscription) -> (u64, u64, Gap) {
+    let before = subscription.cursor().position;
+    match subscription.next().await {
+        Ok(Item::Gap(gap)) => (before, subscription.cursor().position, gap),
+        other => panic!("{other:?}"),
+    }
+}
+
 // === impl Busy ===
 
 impl Log for Busy {
@@ -304,4 +313,38 @@ async fn what_was_counted_is_told_when_the_journal_overruns_meanwhile() {
         }
         assert!(counted >= 1000, "{counted}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_the_journal_overran_is_bounded_as_before() {
+    let journal = journal(1000 * size());
+    let (filter, policy) = (EventFilter::default(), SlowPolicy::Gap);
+    let max_lag = 20 * size() as u64;
+    let mut subscription = begin(&journal, filter, Start::Now, policy, max_lag).unwrap();
+    assert_eq!(ready(&mut subscription), []);
+    for _ in 0..1500 {
+        journal.append(record("E", "n"));
+    }
+    let (before, after, gap) = gap_of(&mut subscription).await;
+    assert_eq!(gap.reason, GapReason::JournalOverrun);
+    assert_eq!((before, after, gap.count), (0, 500, 500));
+    let (before, after, gap) = gap_of(&mut subscription).await;
+    assert_eq!(gap.reason, GapReason::SlowConsumer);
+    assert_eq!((before, after, gap.count), (500, 1500, 1000));
+    journal.append(record("E", "n"));
+    assert_eq!(texts(ready(&mut subscription)), ["E"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_begins_far_behind_may_catch_up_though_the_journal_overruns_it() {
+    let journal = journal(1000 * size());
+    for _ in 0..1000 {
+        journal.append(record("E", "n"));
+    }
+    let (filter, policy) = (EventFilter::default(), SlowPolicy::Gap);
+    let max_lag = 20 * size() as u64;
+    let mut subscription = begin(&journal, filter, Start::Earliest, policy, max_lag).unwrap();
+    journal.append(record("E", "n"));
+    let told = texts(ready(&mut subscription));
+    assert_eq!((told.len(), told[0].as_str()), (1001, "left out 1"));
 }
