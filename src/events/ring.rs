@@ -1,4 +1,5 @@
-//! A log in memory, bounded by bytes and age.
+//! A log in memory, bounded by bytes and age. What is too old goes when something comes and when
+//! anybody looks, so that nobody ever finds it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,6 +75,17 @@ impl Ring {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Asks what is held, without what is too old by now.
+    fn ask<T>(&self, ask: impl FnOnce(&Held) -> T) -> T {
+        let now = Instant::now();
+        let mut held = self.lock();
+        let gone = held.trim(self.config, now);
+        let answer = ask(&held);
+        drop(held);
+        drop(gone);
+        answer
+    }
 }
 
 impl Log for Ring {
@@ -82,12 +94,11 @@ impl Log for Ring {
     }
 
     fn bounds(&self) -> Bounds {
-        let held = self.lock();
-        Bounds {
+        self.ask(|held| Bounds {
             oldest: held.dropped,
             end: held.end(),
             bytes: held.held_bytes,
-        }
+        })
     }
 
     fn append(&self, entry: Arc<Entry>) -> u64 {
@@ -104,7 +115,7 @@ impl Log for Ring {
     }
 
     fn read(&self, position: u64, max: usize, max_bytes: usize) -> Result<Found, Overrun> {
-        self.lock().read(position, max, max_bytes)
+        self.ask(|held| held.read(position, max, max_bytes))
     }
 
     fn appended_at(&self, position: u64) -> Option<Instant> {

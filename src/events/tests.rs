@@ -320,3 +320,23 @@ async fn a_cursor_of_another_journal_or_of_the_future_is_lost() {
         assert_eq!(failure.metadata()["why"], "other_epoch");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_old_goes_though_nothing_comes() {
+    let journal = journal(usize::MAX);
+    let first = journal.cursor();
+    journal.append(record("E", "n"));
+    tokio::time::advance(Duration::from_secs(590)).await;
+    assert_eq!(texts(ready(&mut all(&journal, Start::After(first)))), ["E"]);
+    let mut behind = all(&journal, Start::After(first));
+    tokio::time::advance(Duration::from_secs(11)).await;
+    // The first word is only a checkpoint.
+    assert!(matches!(behind.next().await, Ok(Item::Checkpoint)));
+    let failure = behind.next().await.unwrap_err();
+    assert_eq!(failure.reason(), Reason::CursorLost);
+    assert_eq!(ready(&mut all(&journal, Start::Earliest)), []);
+    assert_eq!(
+        (journal.held_bytes(), journal.oldest()),
+        (0, journal.cursor())
+    );
+}
