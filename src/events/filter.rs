@@ -16,8 +16,10 @@ pub(super) const CUSTOM: &[u8] = b"CUSTOM";
 pub const MAX_MATCHERS: usize = 16;
 /// Longest regular expression, in bytes.
 const MAX_REGEX_BYTES: usize = 1000;
-/// Largest compiled one, in bytes.
+/// Largest compiled one, in bytes; as much again is for what it works with.
 const MAX_REGEX_SIZE: usize = 64 << 10;
+/// Deepest nesting of one.
+const MAX_REGEX_NESTING: u32 = 32;
 
 /// What a filter is made of. An empty list wants all; all lists must agree.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +120,8 @@ impl HeaderMatcher {
         }
         let regex = RegexBuilder::new(pattern)
             .size_limit(MAX_REGEX_SIZE)
+            .dfa_size_limit(MAX_REGEX_SIZE)
+            .nest_limit(MAX_REGEX_NESTING)
             .build();
         let regex = regex.map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => RegexError::TooLarge,

@@ -118,23 +118,63 @@ proptest! {
     }
 }
 
+fn with_header(value: &str) -> Record {
+    let headers = [("Event-Name", "A".into()), ("X", value.into())];
+    Record {
+        node: "n".parse().unwrap(),
+        event: Event::from_headers(headers).unwrap(),
+        session: None,
+        call: None,
+        job: None,
+        synthetic: false,
+    }
+}
+
 #[test]
 fn a_regular_expression_fits_anywhere_and_is_bounded() {
     let fits = |pattern: &str, value: &str| {
-        let headers = [("Event-Name", "A".into()), ("X", value.into())];
-        let record = Record {
-            node: "n".parse().unwrap(),
-            event: Event::from_headers(headers).unwrap(),
-            session: None,
-            call: None,
-            job: None,
-            synthetic: false,
-        };
-        HeaderMatcher::regex("x", pattern).unwrap().fits(&record)
+        let matcher = HeaderMatcher::regex("x", pattern).unwrap();
+        matcher.fits(&with_header(value))
     };
     assert!(fits("b+", "abc") && fits("^a b$", "a b") && !fits("^b", "abc"));
     let problem = |pattern: &str| HeaderMatcher::regex("x", pattern).unwrap_err();
     assert_eq!(problem(&"a".repeat(1001)), RegexError::TooLong);
     assert_eq!(problem("(a{500}){500}"), RegexError::TooLarge);
     assert!(matches!(problem("(?=a)"), RegexError::Malformed(_)));
+    let nested = |depth| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    assert!(fits(&nested(30), "a"));
+    assert!(matches!(problem(&nested(40)), RegexError::Malformed(_)));
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+fn a_regular_expression_works_with_little_memory() {
+    // Each byte is a class of its own, and each one that comes makes another state.
+    let every_second: String = (b' '..b'~')
+        .step_by(2)
+        .map(|at| format!("\\x{at:02x}"))
+        .collect();
+    let pattern = format!("(?s-u:[{every_second}].{{14}}[\\x01-\\x1f])");
+    let mut random = 12345u32;
+    let text: String = (0..2500)
+        .map(|_| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'0' + u8::try_from((random >> 24) % 64).unwrap())
+        })
+        .filter(|c| *c != '%')
+        .collect();
+    let record = with_header(&text);
+    let before = resident();
+    let matchers: Vec<_> = (0..64)
+        .map(|_| HeaderMatcher::regex("x", &pattern).unwrap())
+        .collect();
+    assert!(!matchers.iter().any(|matcher| matcher.fits(&record)));
+    let each = resident().saturating_sub(before) / matchers.len();
+    assert!(each < 1 << 20, "{each} bytes each");
 }
