@@ -11,6 +11,7 @@ mod page;
 mod ring;
 mod sleepers;
 mod subscription;
+mod turn;
 mod wants;
 
 pub use base::base_events;

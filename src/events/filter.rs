@@ -18,6 +18,8 @@ pub const MAX_MATCHERS: usize = 16;
 const MAX_REGEX_BYTES: usize = 1000;
 /// Largest compiled one, in bytes; as much again is for what it works with.
 const MAX_REGEX_SIZE: usize = 64 << 10;
+/// Bytes of a value that one is asked about; the rest is as if it were not there.
+const MAX_REGEX_TEXT: usize = 8 << 10;
 /// Deepest nesting of one.
 const MAX_REGEX_NESTING: u32 = 32;
 
@@ -110,7 +112,7 @@ impl HeaderMatcher {
         Self::new(name, Test::Prefix(value.into()))
     }
 
-    /// A value that fits a regular expression.
+    /// A value that fits a regular expression, which is asked about its first 8 KiB.
     ///
     /// # Errors
     /// When it is malformed or too large.
@@ -147,6 +149,8 @@ impl HeaderMatcher {
         match (&self.test, value) {
             (Test::Present(is_wanted), value) => *is_wanted == value.is_some(),
             (_, None) => false,
+            // A byte is encoded in three.
+            (Test::Exact(wanted), Some(value)) if value.len() > 3 * wanted.len() => false,
             (Test::Exact(wanted), Some(value)) => match memchr::memchr(b'%', value) {
                 None => value == wanted.as_bytes(),
                 Some(_) => percent_decode(value).eq(wanted.bytes()),
@@ -155,7 +159,20 @@ impl HeaderMatcher {
                 let mut decoded = percent_decode(value);
                 wanted.bytes().all(|byte| decoded.next() == Some(byte))
             }
-            (Test::Regex(wanted), Some(value)) => wanted.is_match(&decode(value)),
+            (Test::Regex(wanted), Some(value)) => wanted.is_match(&beginning(value)),
+        }
+    }
+
+    /// Whether it is expensive to ask.
+    fn is_slow(&self) -> bool {
+        matches!(self.test, Test::Regex(_))
+    }
+
+    /// Whether the header might fit, as far as can be said at once.
+    fn might_fit(&self, record: &Record) -> bool {
+        match self.test {
+            Test::Regex(_) => record.event.headers().raw(&self.name).is_some(),
+            Test::Exact(_) | Test::Prefix(_) | Test::Present(_) => self.fits(record),
         }
     }
 }
@@ -195,13 +212,27 @@ impl EventFilter {
 
     /// Whether the event is wanted. What costs least is asked first.
     pub fn wants(&self, record: &Record) -> bool {
+        self.wants_kind(record) && self.headers.iter().all(|matcher| matcher.fits(record))
+    }
+
+    /// Whether the event might be wanted, as far as can be said at once, which is all but for
+    /// regular expressions.
+    pub(super) fn might_want(&self, record: &Record) -> bool {
+        self.wants_kind(record) && self.headers.iter().all(|matcher| matcher.might_fit(record))
+    }
+
+    /// Whether it may take long to ask it.
+    pub(super) fn is_slow(&self) -> bool {
+        self.headers.iter().any(HeaderMatcher::is_slow)
+    }
+
+    fn wants_kind(&self, record: &Record) -> bool {
         wants(
             &self.sessions,
             record.session.as_ref().map(SessionId::as_str),
         ) && wants(&self.calls, record.call.as_ref().map(CallId::as_str))
             && self.wants_node(&record.node)
             && self.wants_name(record)
-            && self.headers.iter().all(|matcher| matcher.fits(record))
     }
 
     /// The events that it lets through, whatever they are about.
@@ -294,6 +325,15 @@ fn decode(value: &[u8]) -> Cow<'_, [u8]> {
     match memchr::memchr(b'%', value) {
         None => Cow::Borrowed(value),
         Some(_) => percent_decode(value).into(),
+    }
+}
+
+/// As much of a value, decoded, as a regular expression is asked about.
+fn beginning(value: &[u8]) -> Cow<'_, [u8]> {
+    let start = value.get(..MAX_REGEX_TEXT).unwrap_or(value);
+    match memchr::memchr(b'%', start) {
+        None => Cow::Borrowed(start),
+        Some(_) => percent_decode(value).take(MAX_REGEX_TEXT).collect(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! Subscriptions that have read all there was, and who wakes them.
 //!
 //! One task looks at each new entry once while anybody sleeps. It wakes those who want it, and
-//! nobody else: an index leads from what an event has to who might want it.
+//! nobody else: an index leads from what an event has to who might want it. Regular expressions
+//! are left to those who brought them, who are woken if all else fits: everybody waits for this
+//! task.
 
 mod index;
 
@@ -165,7 +167,7 @@ impl State {
                 let Some(bed) = beds.get_mut(place.bed).and_then(Option::as_mut) else {
                     return false;
                 };
-                let is_wanted = position > bed.position && bed.filter.wants(record);
+                let is_wanted = position > bed.position && bed.filter.might_want(record);
                 if bed.is_asleep && is_wanted {
                     bed.wake(position - 1, bells);
                 }

@@ -12,6 +12,7 @@ use super::cursor::Cursor;
 use super::filter::EventFilter;
 use super::journal::{Entry, Gap, Journal};
 use super::sleepers::Sleeper;
+use super::turn::Turn;
 use crate::domain::{Failure, Reason};
 use slow::Lag;
 
@@ -70,6 +71,7 @@ pub struct Subscription {
     checkpoint: Option<Pin<Box<time::Sleep>>>,
     /// Found in the journal behind events that had to leave first.
     held_back: Option<(u64, Arc<Entry>)>,
+    turn: Turn,
 }
 
 // === impl Subscription ===
@@ -94,6 +96,7 @@ impl Subscription {
             Start::After(cursor) => check_cursor(journal, cursor)?,
         };
         Ok(Self {
+            turn: Turn::new(&filter),
             journal: Arc::clone(journal),
             sleeper: Sleeper::new(journal.sleepers(), filter),
             policy,
@@ -150,22 +153,33 @@ impl Subscription {
                 Ok(found) => found,
                 Err(overrun) => return self.fell_out(overrun).map(Some),
             };
-            let filter = self.sleeper.filter();
-            let mut entries = found.entries.iter();
-            let first = entries.position(|(_, entry)| filter.wants_entry(entry));
+            let mut first = None;
+            for (at, (position, entry)) in found.entries.iter().enumerate() {
+                if self.turn.is_over() {
+                    self.turn.pass().await;
+                    if Instant::now() >= self.due_at() {
+                        return Ok(Some(Item::Checkpoint));
+                    }
+                }
+                if self.sleeper.filter().wants_entry(entry) {
+                    first = Some(at);
+                    break;
+                }
+                self.position = *position;
+            }
             if let Some(first) = first {
-                self.position += first as u64;
                 if found.lag_bytes > self.lag.allowed() && self.is_too_slow().await {
                     return self.fell_behind().await;
                 }
-                self.lag.saw(&self.journal, &found);
-                return Ok(Some(self.take(found.entries.into_iter().skip(first))));
+                let (item, untaken) = self.take(found.entries.into_iter().skip(first));
+                let left_bytes = found.left_bytes + untaken;
+                self.lag.saw(&self.journal, self.position, left_bytes);
+                return Ok(Some(item));
             }
-            self.lag.saw(&self.journal, &found);
-            let Some((newest, _)) = found.entries.last() else {
+            self.lag.saw(&self.journal, self.position, found.left_bytes);
+            if found.entries.is_empty() {
                 return Ok(None);
-            };
-            self.position = *newest;
+            }
             if Instant::now() >= self.due_at() {
                 return Ok(Some(Item::Checkpoint));
             }
@@ -173,18 +187,20 @@ impl Subscription {
         }
     }
 
-    /// The events in front of the first entry of another kind, or that entry.
-    fn take(&mut self, entries: impl Iterator<Item = (u64, Arc<Entry>)>) -> Item {
+    /// The events in front of the first entry of another kind, or that entry. The first of these
+    /// entries is wanted. With it come the bytes that there was no time for.
+    fn take(&mut self, mut entries: impl Iterator<Item = (u64, Arc<Entry>)>) -> (Item, u64) {
         let mut events = Vec::with_capacity(entries.size_hint().0);
         let epoch = self.cursor().epoch;
-        for (position, entry) in entries {
+        let mut untaken = 0;
+        for (position, entry) in entries.by_ref() {
             if self.sleeper.filter().wants_entry(&entry) {
                 match &*entry {
                     Entry::Event(_) => events.push((Cursor { epoch, position }, entry)),
                     _ if events.is_empty() => {
                         self.lag.told(position, &entry);
                         self.position = position;
-                        return other(entry);
+                        return (other(entry), 0);
                     }
                     _ => {
                         self.lag.told(position, &entry);
@@ -194,11 +210,16 @@ impl Subscription {
                 }
             }
             self.position = position;
+            // What is told by now need not wait for the rest.
+            if self.turn.is_over() {
+                untaken = entries.map(|(_, entry)| entry.size() as u64).sum();
+                break;
+            }
         }
         for (cursor, entry) in &events {
             self.lag.told(cursor.position, entry);
         }
-        Item::Events(events)
+        (Item::Events(events), untaken)
     }
 
     /// Sleeps until something may be wanted; false when a checkpoint is due.

@@ -146,6 +146,20 @@ fn a_regular_expression_fits_anywhere_and_is_bounded() {
     assert!(matches!(problem(&nested(40)), RegexError::Malformed(_)));
 }
 
+#[test]
+fn a_regular_expression_is_asked_about_the_first_8_kib() {
+    let fits = |pattern: &str, value: &str| {
+        let matcher = HeaderMatcher::regex("x", pattern).unwrap();
+        matcher.fits(&with_header(value))
+    };
+    for filler in ["a", "%"] {
+        let filler = filler.repeat(8191);
+        assert!(fits("b", &format!("{filler}b{filler}")));
+        assert!(!fits("b", &format!("{filler}cb")));
+        assert!(fits("b$", &format!("{filler}bc")));
+    }
+}
+
 /// Bytes of memory that the process has.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();

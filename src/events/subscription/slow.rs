@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::super::filter::EventFilter;
 use super::super::journal::{Entry, Gap, GapReason, Journal};
-use super::super::log::{Found, Overrun};
+use super::super::log::Overrun;
+use super::super::turn::Turn;
 use super::{Item, READ_AHEAD, READ_AHEAD_BYTES, SlowPolicy, Subscription, too_old};
 use crate::domain::{Failure, Reason};
 
@@ -60,12 +61,14 @@ impl Lag {
         self.skips_to
     }
 
-    /// This was read.
-    pub(super) fn saw(&mut self, journal: &Journal, found: &Found) {
-        let bound = found.left_bytes.saturating_add(self.max);
+    /// All up to `position` was read, and so many bytes lie behind it.
+    pub(super) fn saw(&mut self, journal: &Journal, position: u64, left_bytes: u64) {
+        let bound = left_bytes.saturating_add(self.max);
         self.allowed = self.allowed.min(bound);
-        let newest = found.entries.last().filter(|_| found.left_bytes > 0);
-        let newest_at = newest.and_then(|(position, _)| journal.appended_at(*position));
+        let newest_at = match left_bytes {
+            0 => None,
+            _ => journal.appended_at(position),
+        };
         self.complete_to = newest_at.unwrap_or_else(Instant::now);
     }
 
@@ -86,6 +89,7 @@ impl Lag {
         if self.counted_to < position {
             (self.counted_to, self.wanted_bytes) = (position, 0);
         }
+        let mut turn = Turn::new(filter);
         while self.wanted_bytes <= self.allowed {
             let found = journal.read(self.counted_to, READ_AHEAD, READ_AHEAD_BYTES);
             // What is gone by now is met when it is to be read.
@@ -98,6 +102,7 @@ impl Lag {
                     self.wanted_bytes += entry.size() as u64;
                 }
                 self.counted_to = position;
+                turn.pass().await;
             }
             tokio::task::consume_budget().await;
         }
@@ -132,6 +137,7 @@ impl Subscription {
     pub(super) async fn leave_out(&mut self, target: u64) -> Result<Option<Item>, Failure> {
         let mut left_out = LeftOut::default();
         let mut reached = self.position;
+        let mut turn = Turn::new(self.sleeper.filter());
         'read: while reached < target {
             let found = match self.journal.read(reached, READ_AHEAD, READ_AHEAD_BYTES) {
                 Ok(found) => found,
@@ -157,6 +163,7 @@ impl Subscription {
                     }
                 }
                 reached = position;
+                turn.pass().await;
             }
             tokio::task::consume_budget().await;
         }

@@ -272,3 +272,74 @@ async fn no_wake_is_missed_while_many_append_and_fall_asleep() {
         .expect("everyone was told everything");
     assert_eq!(journal.sleepers().asleep(), 0);
 }
+
+/// A filter that is slow to ask about [`slow_to_ask`], which it does not want.
+fn slow_filter() -> EventFilter {
+    let regex = HeaderMatcher::regex("Filler", "[a-e][a-j]{100}[k-z]").unwrap();
+    EventFilter::from(FilterSpec {
+        headers: vec![regex],
+        ..FilterSpec::default()
+    })
+}
+
+fn slow_to_ask(last: &str) -> Entry {
+    let mut random = 12345u32;
+    let letters = std::iter::repeat_with(|| {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + u8::try_from((random >> 24) % 10).unwrap())
+    });
+    let filler: String = letters.take(60_000).collect();
+    let headers = [
+        ("Event-Name", "CUSTOM".into()),
+        ("Filler", format!("{last}{filler}").into()),
+    ];
+    Entry::Event(Record {
+        node: "n".parse().unwrap(),
+        event: Event::from_headers(headers).unwrap(),
+        session: None,
+        call: None,
+        job: None,
+        synthetic: false,
+    })
+}
+
+#[tokio::test]
+async fn one_that_is_slow_to_ask_delays_nobody_else() {
+    let journal = journal(usize::MAX);
+    let begin = |filter| begin(&journal, filter, Start::Now, SlowPolicy::End, NO_LIMIT).unwrap();
+    let (mut slow, mut other) = (begin(slow_filter()), of_one(&journal, "s"));
+    for subscription in [&mut slow, &mut other] {
+        assert!(matches!(subscription.next().await, Ok(Item::Checkpoint)));
+    }
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let item = slow.next().await.unwrap();
+        assert!(matches!(item, Item::Events(events) if events.len() == 1));
+        "slow"
+    });
+    tasks.spawn(async move {
+        let item = other.next().await.unwrap();
+        assert!(matches!(item, Item::Events(events) if events.len() == 1));
+        "other"
+    });
+    until_asleep(&journal, 2).await;
+    for _ in 0..16 {
+        journal.append(slow_to_ask(""));
+    }
+    // It looks for itself, and others have many a turn meanwhile: there is but one thread.
+    let mut turns = 0;
+    while (journal.sleepers().asleep(), journal.sleepers().wake_ups()) != (2, 1) {
+        tokio::task::yield_now().await;
+        turns += 1;
+        assert!(turns < 1000, "it is not woken");
+    }
+    assert!(turns > 8, "{turns}");
+    for _ in 0..4 {
+        journal.append(slow_to_ask(""));
+    }
+    journal.append(of_session("E", "n", Some("s")));
+    let wanted = format!("{}z", "a".repeat(101));
+    journal.append(slow_to_ask(&wanted));
+    assert_eq!(tasks.join_next().await.unwrap().unwrap(), "other");
+    assert_eq!(tasks.join_next().await.unwrap().unwrap(), "slow");
+}
