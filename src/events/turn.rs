@@ -1,6 +1,8 @@
 //! How long a task may look at entries before others have their turn.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::filter::EventFilter;
 
