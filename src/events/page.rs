@@ -6,6 +6,7 @@ use super::cursor::Cursor;
 use super::filter::EventFilter;
 use super::journal::{Entry, Gap, Journal};
 use super::subscription::{check_cursor, too_old};
+use super::turn::Turn;
 use crate::domain::Failure;
 
 /// Entries and bytes of events that are looked at in one go.
@@ -40,7 +41,7 @@ impl EventPage {
     ///
     /// # Errors
     /// CURSOR_LOST when `after` is of another journal or older than its oldest entry.
-    pub fn read(
+    pub async fn read(
         journal: &Journal,
         filter: &EventFilter,
         after: Option<Cursor>,
@@ -60,6 +61,7 @@ impl EventPage {
             cursor: journal.cursor_at(position),
             has_more,
         };
+        let mut turn = Turn::new(filter);
         while scanned < MAX_SCAN {
             let found = match journal.read(position, READ_AHEAD, READ_AHEAD_BYTES) {
                 Ok(found) => found,
@@ -100,7 +102,9 @@ impl EventPage {
                 }
                 position = at;
                 scanned += 1;
+                turn.pass().await;
             }
+            tokio::task::consume_budget().await;
         }
         let has_more = journal.cursor().position > position;
         Ok(page(events, gaps, position, has_more))
@@ -113,6 +117,7 @@ fn concerns(filter: &EventFilter, gap: &Gap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::{Duration, SystemTime};
 
     use proptest::prelude::*;
@@ -121,8 +126,8 @@ mod tests {
     use crate::domain::{NodeState, Reason};
     use crate::esl::Event;
     use crate::events::{
-        FilterSpec, GapReason, HistoryConfig, Item, JournalConfig, Record, SlowPolicy, Start,
-        Subscription,
+        FilterSpec, GapReason, HeaderMatcher, HistoryConfig, Item, JournalConfig, Record,
+        SlowPolicy, Start, Subscription,
     };
     use crate::shutdown::Drain;
 
@@ -228,7 +233,7 @@ mod tests {
             let (mut events, mut gaps) = (Vec::new(), Vec::new());
             let mut after = None;
             loop {
-                let page = EventPage::read(&journal, &filter, after, max).unwrap();
+                let page = runtime.block_on(EventPage::read(&journal, &filter, after, max)).unwrap();
                 let bytes: usize = page.events.iter().map(|(_, entry)| match &**entry {
                     Entry::Event(record) => record.event.size(),
                     Entry::Gap(_) | Entry::NodeState { .. } | Entry::Asked(_) => 0,
@@ -254,11 +259,48 @@ mod tests {
             journal.append(event("a", "DTMF", 1));
         }
         let unwanted = filter(&["NAT"], &[]);
-        let page = EventPage::read(&journal, &unwanted, None, 10).unwrap();
+        let page = EventPage::read(&journal, &unwanted, None, 10)
+            .await
+            .unwrap();
         assert!(page.events.is_empty() && page.has_more);
-        let page = EventPage::read(&journal, &unwanted, Some(page.cursor), 10).unwrap();
+        let page = EventPage::read(&journal, &unwanted, Some(page.cursor), 10)
+            .await
+            .unwrap();
         assert!(!page.has_more);
         assert_eq!(page.cursor, journal.cursor());
+    }
+
+    #[tokio::test]
+    async fn a_page_that_takes_long_lets_others_have_their_turn() {
+        let journal = journal(JournalConfig::default());
+        for _ in 0..MAX_SCAN {
+            journal.append(event("a", "DTMF", 1));
+        }
+        let turns = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&turns);
+        let mut others = tokio::task::JoinSet::<()>::new();
+        others.spawn(async move {
+            loop {
+                counter.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let unwanted = filter(&["NAT"], &[]);
+        for _ in 0..8 {
+            let page = EventPage::read(&journal, &unwanted, None, 10).await;
+            assert!(page.unwrap().events.is_empty());
+        }
+        // What tokio allows each task is used up with 128 reads.
+        let turns_before = turns.load(Ordering::Relaxed);
+        assert!(turns_before >= 3, "{turns_before}");
+        let regex = HeaderMatcher::regex("Filler", "[a-e][a-j]{50}[k-z]$").unwrap();
+        let slow = EventFilter::from(FilterSpec {
+            headers: vec![regex],
+            ..FilterSpec::default()
+        });
+        EventPage::read(&journal, &slow, None, 10).await.unwrap();
+        let turns = turns.load(Ordering::Relaxed) - turns_before;
+        assert!(turns >= 2, "{turns}");
     }
 
     #[tokio::test]
@@ -272,11 +314,13 @@ mod tests {
             journal.append(event("a", "DTMF", 1000));
         }
         let all = EventFilter::default();
-        let failure = EventPage::read(&journal, &all, Some(first), 10).unwrap_err();
+        let failure = EventPage::read(&journal, &all, Some(first), 10)
+            .await
+            .unwrap_err();
         assert_eq!(failure.reason(), Reason::CursorLost);
         let oldest = failure.metadata()["oldest_cursor"].parse().unwrap();
         for after in [Some(oldest), None] {
-            let page = EventPage::read(&journal, &all, after, 10).unwrap();
+            let page = EventPage::read(&journal, &all, after, 10).await.unwrap();
             assert_eq!(page.events[0].0.position, oldest.position + 1);
         }
     }

@@ -43,7 +43,7 @@ impl EventService for Services {
         &self,
         request: Request<pb::ListEventsRequest>,
     ) -> Result<Response<Listed>, Status> {
-        respond(self.event_page(request.into_inner()))
+        respond(self.event_page(request.into_inner()).await)
     }
 
     async fn publish_event(

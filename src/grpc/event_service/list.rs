@@ -18,7 +18,10 @@ use crate::pb;
 // === impl Services ===
 
 impl Services {
-    pub(super) fn event_page(&self, request: pb::ListEventsRequest) -> Result<Listed, Failure> {
+    pub(super) async fn event_page(
+        &self,
+        request: pb::ListEventsRequest,
+    ) -> Result<Listed, Failure> {
         let max = page_size(request.page_size)?;
         let question = fingerprint(&request);
         let after = match (&*request.page_token, &*request.after_cursor) {
@@ -32,7 +35,7 @@ impl Services {
         // Looked at first: what comes into force meanwhile is told twice rather than not at all.
         let missing = self.control.wants.gap(&needs);
         let filter = filter.needing(needs);
-        let page = EventPage::read(&self.control.journal, &filter, after, max)?;
+        let page = EventPage::read(&self.control.journal, &filter, after, max).await?;
         // Where the list ends nobody knows what else there would be.
         let missing = missing.filter(|_| !page.has_more);
         let missing = missing.map(|gap| (page.cursor, gap));
