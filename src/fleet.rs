@@ -5,6 +5,8 @@ mod capture;
 mod census;
 mod cores;
 mod figures;
+#[cfg(test)]
+mod fixtures;
 mod listening;
 mod membership;
 mod node;

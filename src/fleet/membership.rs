@@ -169,33 +169,11 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
     use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
     use crate::fleet::Sinks;
+    use crate::fleet::fixtures::spec;
     use crate::jobs::{Jobs, JobsConfig};
-    use crate::tracker::{Labels, Tracker, TrackerConfig};
-
-    fn spec() -> NodeSpec {
-        let silence = Duration::from_secs(1);
-        NodeSpec {
-            id: "a".parse().unwrap(),
-            connector: Connector {
-                address: "127.0.0.1:1".to_owned(),
-                credentials: Credentials {
-                    user: None,
-                    password: "secret".to_owned().into(),
-                },
-                timeout: silence,
-                limits: Limits::default(),
-                dialer: Arc::new(TcpDialer { silence }),
-            },
-            labels: Labels::default(),
-            command_links: 1,
-            link: ConnectionConfig::default(),
-            query_timeout: silence,
-            backoff: (silence, silence),
-        }
-    }
+    use crate::tracker::{Tracker, TrackerConfig};
 
     #[tokio::test]
     async fn a_name_is_free_only_when_all_of_its_node_is_gone() {
@@ -207,7 +185,7 @@ mod tests {
             wants: Wants::new(&EventSet::default(), Duration::ZERO, &journal),
             journal,
         };
-        let fleet = Fleet::start(vec![spec()], &sinks, &drain);
+        let fleet = Fleet::start(vec![spec("a")], &sinks, &drain);
         let id: NodeId = "a".parse().unwrap();
         let (goodbye_tx, goodbye_rx) = oneshot::channel::<()>();
         fleet.read()["a"].drain.spawn(goodbye_rx);
@@ -218,7 +196,7 @@ mod tests {
         membership.changed().await.unwrap();
         assert!(fleet.nodes().next().is_none());
         assert_eq!(fleet.node(&id).unwrap_err().reason(), Reason::NodeNotFound);
-        let refused = fleet.add(spec()).unwrap_err();
+        let refused = fleet.add(spec("a")).unwrap_err();
         assert_eq!(refused.reason(), Reason::NodeExists);
         assert!(refused.message().contains("being removed"), "{refused:?}");
         let again = fleet.remove(&id, true).await.unwrap_err();
@@ -226,7 +204,7 @@ mod tests {
 
         goodbye_tx.send(()).unwrap();
         removal.await.unwrap().unwrap();
-        fleet.add(spec()).unwrap();
+        fleet.add(spec("a")).unwrap();
         assert!(drain.finish(GOODBYE).await);
     }
 }

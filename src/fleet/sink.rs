@@ -213,42 +213,22 @@ mod tests {
 
     use super::*;
     use crate::domain::NodeState;
-    use crate::esl::{ConnectionConfig, Connector, Credentials, Limits, TcpDialer};
     use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
-    use crate::fleet::NodeSpec;
+    use crate::fleet::fixtures::spec;
     use crate::jobs::{Jobs, JobsConfig};
     use crate::shutdown::Drain;
-    use crate::tracker::{Labels, Tracker, TrackerConfig};
+    use crate::tracker::{Tracker, TrackerConfig};
 
     fn sink() -> NodeSink {
-        let silence = Duration::from_secs(1);
-        let spec = NodeSpec {
-            id: "a".parse().unwrap(),
-            connector: Connector {
-                address: "nowhere:1".to_owned(),
-                credentials: Credentials {
-                    user: None,
-                    password: "secret".to_owned().into(),
-                },
-                timeout: silence,
-                limits: Limits::default(),
-                dialer: Arc::new(TcpDialer { silence }),
-            },
-            labels: Labels::default(),
-            command_links: 1,
-            link: ConnectionConfig::default(),
-            query_timeout: silence,
-            backoff: (silence, silence),
-        };
         let drain = Drain::new();
         let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain);
         let sinks = Sinks {
             tracker: Tracker::start(TrackerConfig::default(), &drain),
             jobs: Jobs::start(JobsConfig::default(), &drain),
-            wants: Wants::new(&EventSet::default(), silence, &journal),
+            wants: Wants::new(&EventSet::default(), Duration::from_secs(1), &journal),
             journal,
         };
-        NodeSink::new(&Arc::new(Node::new(&spec)), &sinks)
+        NodeSink::new(&Arc::new(Node::new(&spec("a"))), &sinks)
     }
 
     fn create(core: &'static str, session: &'static str) -> Event {

@@ -27,9 +27,9 @@ const PERMITTED: [&str; 11] = [
 ];
 
 /// Subclasses on which FreeSWITCH's own modules act: mod_sofia makes registrations of
-/// `multicast::event`, mod_sms runs the header `to` of `SMS::SEND_MESSAGE` as an api command when asked to,
-/// mod_skinny crashes, mod_xml_rpc closes its sockets, mod_fail2ban and mod_signalwire believe what
-/// `sofia::` tells, mod_rayo what calls and conferences do.
+/// `multicast::event`, mod_sms runs the header `to` of `SMS::SEND_MESSAGE` as an api command when
+/// asked to, mod_skinny crashes, mod_xml_rpc closes its sockets, mod_fail2ban and mod_signalwire
+/// believe what `sofia::` tells, mod_rayo what calls and conferences do.
 const DRIVING: [&str; 7] = [
     "conference::",
     "multicast::",

@@ -7,19 +7,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::NodeId;
-use crate::esl::{
-    ConnectionConfig, Connector, ContentType, Credentials, Decoder, Event, EventSink as _, Limits,
-    TcpDialer,
-};
+use crate::esl::{ContentType, Decoder, Event, EventSink as _, Limits};
 use crate::events::{
     Entry, EventFilter, EventSet, HistoryConfig, Item, Journal, JournalConfig, SlowPolicy, Start,
     Wants,
 };
+use crate::fleet::Sinks;
+use crate::fleet::fixtures::spec;
 use crate::fleet::sink::NodeSink;
-use crate::fleet::{NodeSpec, Sinks};
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
-use crate::tracker::{Labels, Tracker, TrackerConfig};
+use crate::tracker::{Tracker, TrackerConfig};
 
 /// One for each node; no session is in two of them.
 const RECORDINGS: [&str; 3] = [
@@ -60,28 +58,6 @@ fn received(mut bytes: &[u8]) -> BytesMut {
         bytes = &data[length + 1..];
     }
     received
-}
-
-fn spec(id: &str) -> NodeSpec {
-    let silence = Duration::from_secs(1);
-    NodeSpec {
-        id: id.parse().unwrap(),
-        connector: Connector {
-            address: format!("127.0.0.1:1{id}"),
-            credentials: Credentials {
-                user: None,
-                password: "secret".to_owned().into(),
-            },
-            timeout: silence,
-            limits: Limits::default(),
-            dialer: Arc::new(TcpDialer { silence }),
-        },
-        labels: Labels::default(),
-        command_links: 1,
-        link: ConnectionConfig::default(),
-        query_timeout: silence,
-        backoff: (silence, silence),
-    }
 }
 
 fn sinks(drain: &Drain) -> Sinks {
@@ -244,7 +220,7 @@ async fn a_node_that_is_being_removed_is_there_until_the_journal_tells_that_it_i
 
 /// Run by hand: `cargo test --release --lib capture -- --ignored --nocapture`.
 #[tokio::test]
-#[ignore = "a measurement"]
+#[ignore = "prints a time, which is the machine's; run by hand for docs/architecture.md"]
 async fn how_long_events_wait_for_a_capture() {
     let drain = Drain::new();
     let sinks = sinks(&drain);

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
-use tokio::time::Instant;
 
 use super::super::shared::{Chunks, Listed, Page, Run, Streamed};
 use super::*;
@@ -179,70 +178,4 @@ fn of_two_headers_with_one_name_the_first_counts() {
         (&*event.headers["Y"], event.headers_replaced),
         ("\u{fffd}", true)
     );
-}
-
-/// Run by hand: `cargo test --release --lib encode -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn what_an_event_costs() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/captures/corpus_60_calls.server.raw.zst"
-    );
-    let raw = zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap();
-    let mut events = Vec::new();
-    let mut rest = &raw[..];
-    let marker = b"Content-Type: text/event-plain\n\n";
-    while let Some(at) = memchr::memmem::find(rest, marker) {
-        let head = String::from_utf8_lossy(&rest[..at]);
-        let length = head.rsplit("Content-Length: ").next().unwrap();
-        let length: usize = length.trim().parse().unwrap();
-        let body = at + marker.len();
-        events.extend(record(rest[body..body + length].to_vec(), false));
-        rest = &rest[body + length..];
-    }
-    events.retain(|record| record.event.headers().len() > 60);
-    let bytes: usize = events
-        .iter()
-        .map(|record| {
-            record
-                .event
-                .headers()
-                .iter_raw()
-                .map(|(n, v)| n.len() + v.len() + 3)
-                .sum::<usize>()
-        })
-        .sum();
-    println!("{} events of {} bytes", events.len(), bytes / events.len());
-    let events = Arc::new(events);
-    let cursor = Cursor {
-        epoch: u64::MAX,
-        position: 12345,
-    };
-    for selection in [
-        Selection::All,
-        Selection::None,
-        Selection::of_names(&["Channel-State".to_owned(), "variable_uuid".to_owned()]),
-    ] {
-        for round in 0..2 {
-            let began = Instant::now();
-            let mut total = 0;
-            for record in events.iter() {
-                total += to_event(record, cursor, &selection).encode_to_vec().len();
-            }
-            let model = began.elapsed().as_nanos() / events.len() as u128;
-            let began = Instant::now();
-            let mut encoder = Encoder::default();
-            let mut ours = 0;
-            for record in events.iter() {
-                ours += encoder.encode(record, cursor, &selection).len();
-            }
-            let fast = began.elapsed().as_nanos() / events.len() as u128;
-            println!(
-                "{selection:?} {round}: {model} ns before, {fast} ns now; {} and {} bytes",
-                total / events.len(),
-                ours / events.len()
-            );
-        }
-    }
 }
