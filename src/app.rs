@@ -9,13 +9,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::access::Caller;
 use crate::config::{Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
 use crate::esl::{Command, ConnectionConfig, Dialer, Limits, Liveness, TcpDialer};
 use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
 use crate::fleet::{Fleet, LinkRecipe, Sinks};
-use crate::grpc::{Deadlines, GrpcConfig, Health, Server, Services};
+use crate::grpc::{Api, Deadlines, GrpcConfig, Health, Server, Services};
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
 use crate::tracker::{Tracker, TrackerConfig};
@@ -114,6 +115,7 @@ impl App {
         let nodes = config.nodes.iter();
         let specs = nodes.map(|node| node_spec(&links, node)).collect();
         let control = Control {
+            caller: Caller::gateway(),
             fleet: Fleet::start(specs, &sinks, &back),
             links,
             tracker: sinks.tracker,
@@ -179,8 +181,8 @@ impl App {
     }
 
     /// What answers requests, for those that come by another way than a socket.
-    pub fn server(&self) -> &Server {
-        &self.server
+    pub fn api(&self) -> &Api {
+        self.server.api()
     }
 
     /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,
@@ -190,7 +192,7 @@ impl App {
         if let Ok(address) = self.address() {
             info!(%address, "serving gRPC");
         }
-        let health = self.server.health().clone();
+        let health = self.server.api().health().clone();
         self.front.spawn(serve_when_ready(
             Arc::clone(&self.control.fleet),
             health.clone(),

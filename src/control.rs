@@ -46,6 +46,7 @@ pub use publish::{Publication, Published};
 pub use recording::Recording;
 pub use transfer::Extension;
 
+use crate::access::Caller;
 use crate::domain::{Failure, Reason, SessionId};
 use crate::esl::Command;
 use crate::events::{Cursor, Journal, Wants};
@@ -70,6 +71,8 @@ pub struct Seen {
 /// Everything that the verbs need. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Control {
+    /// For whom it acts.
+    pub caller: Caller,
     /// The nodes.
     pub fleet: Arc<Fleet>,
     /// How the links of a node are made that is added.
@@ -191,6 +194,7 @@ mod tests {
             journal,
         };
         Control {
+            caller: Caller::gateway(),
             fleet: Fleet::start(Vec::new(), &sinks, &drain),
             links: Arc::new(LinkRecipe {
                 timeout: second,

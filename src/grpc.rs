@@ -1,6 +1,7 @@
 //! The gRPC floor: parse, call the floor below, convert. The only one that knows tonic and the
 //! generated code.
 
+mod api;
 mod call_service;
 mod convert;
 mod deadline;
@@ -12,6 +13,7 @@ mod job_service;
 mod node_service;
 mod node_watch;
 mod page;
+mod rpc;
 mod server;
 mod session_service;
 mod session_verbs;
@@ -21,12 +23,15 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use api::Api;
 pub use event_service::Encodings;
 #[cfg(any(test, fuzzing))]
 pub use filter::try_text;
 pub use health::Health;
+pub use rpc::Rpc;
 pub use server::{GrpcConfig, Server};
 
+use crate::access::Caller;
 use crate::control::{Control, Once};
 use crate::shutdown::Drain;
 
@@ -58,4 +63,15 @@ pub struct Deadlines {
     pub originate: Duration,
     /// The longest.
     pub max: Duration,
+}
+
+// === impl Services ===
+
+impl Services {
+    /// The same services, acting for this caller.
+    fn on_behalf_of(&self, caller: Caller) -> Self {
+        let mut services = self.clone();
+        services.control.caller = caller;
+        services
+    }
 }

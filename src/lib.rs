@@ -12,11 +12,14 @@
 //! domain    ids, causes, states, deadlines, failures: the ground that all may use
 //! ```
 //!
+//! [`access`] says who asks and what it may do; `control` and `grpc` ask it.
+//!
 //! Beside them: [`app`] wires, [`config`] and [`cli`] face the operator, [`shutdown`] starts and
 //! stops every task, [`chance`] draws what is random, [`sim`] is a FreeSWITCH that exists only on
 //! the wire.
 //! `docs/architecture.md` tells who owns what.
 
+pub mod access;
 pub mod app;
 pub mod backoff;
 pub mod chance;

@@ -6,32 +6,16 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use http::Request;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
-use tonic::service::Routes;
-use tonic_health::pb::health_server::HealthServer;
-use tower::Service as _;
 use tracing::{debug, warn};
 
-use super::event_service::server::event_service_server::{self, EventServiceServer};
-use super::health::Health;
-use super::status::status;
-use super::{Services, deadline};
-use crate::domain::{Failure, Reason};
-use crate::pb::call_service_server::{self, CallServiceServer};
-use crate::pb::job_service_server::{self, JobServiceServer};
-use crate::pb::node_service_server::{self, NodeServiceServer};
-use crate::pb::session_service_server::{self, SessionServiceServer};
+use super::Services;
+use super::api::Api;
 use crate::shutdown::Drain;
 
 /// Pause after a failed accept: without one, too many open files would spin.
@@ -45,8 +29,6 @@ const MAX_SEND_BUFFER: usize = 64 * 1024;
 const MAX_HEADER_LIST: u32 = 16 * 1024;
 /// Streams that a client may reset before they are done, per connection (RUSTSEC-2024-0003).
 const MAX_PENDING_RESETS: usize = 20;
-/// How long RPCs have to end themselves that are cut: they know best what to say.
-const LAST_WORD: Duration = Duration::from_millis(200);
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
 
@@ -68,12 +50,9 @@ pub struct GrpcConfig {
 /// All services behind one listener.
 #[derive(Debug, Clone)]
 pub struct Server {
-    routes: Routes,
-    health: Health,
+    api: Api,
     config: GrpcConfig,
     drain: Drain,
-    /// Ends the RPCs that the grace period did not.
-    cut: CancellationToken,
 }
 
 /// Starts hyper's tasks through the drain, so that the stop waits for them.
@@ -105,76 +84,16 @@ impl Server {
         services: &Services,
         config: GrpcConfig,
     ) -> Result<Self, tonic_reflection::server::Error> {
-        let limit = config.max_message_bytes;
-        let names = [
-            session_service_server::SERVICE_NAME,
-            call_service_server::SERVICE_NAME,
-            job_service_server::SERVICE_NAME,
-            event_service_server::SERVICE_NAME,
-            node_service_server::SERVICE_NAME,
-        ];
-        let health = Health::new(&names, &services.drain);
-        let mut routes = Routes::new(HealthServer::new(health.clone()))
-            .add_service(
-                SessionServiceServer::new(services.clone()).max_decoding_message_size(limit),
-            )
-            .add_service(CallServiceServer::new(services.clone()).max_decoding_message_size(limit))
-            .add_service(JobServiceServer::new(services.clone()).max_decoding_message_size(limit))
-            .add_service(EventServiceServer::new(services.clone()).max_decoding_message_size(limit))
-            .add_service(NodeServiceServer::new(services.clone()).max_decoding_message_size(limit));
-        if config.reflection {
-            let builder = || {
-                tonic_reflection::server::Builder::configure()
-                    .register_encoded_file_descriptor_set(crate::pb::DESCRIPTOR)
-                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-                    // So that reflecting clients can show the details of errors.
-                    .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-            };
-            routes = routes
-                .add_service(builder().build_v1()?)
-                .add_service(builder().build_v1alpha()?);
-        }
         Ok(Self {
-            routes: routes.prepare(),
-            health,
+            api: Api::new(services, config.max_message_bytes, config.reflection)?,
             config,
             drain: services.drain.clone(),
-            cut: services.control.cut.clone(),
         })
     }
 
-    /// The state that `grpc.health.v1` tells.
-    pub fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// Answers one request, however it came: takes the client's deadline out of the headers and
-    /// lets the routes do the rest.
-    pub async fn answer<B>(&self, mut request: Request<B>) -> http::Response<Body>
-    where
-        B: hyper::body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let deadline = deadline::take(request.headers_mut());
-        if let Some(deadline) = deadline {
-            request.extensions_mut().insert(deadline);
-        }
-        let mut routes = self.routes.clone();
-        tokio::select! {
-            biased;
-            response = or_internal(async { routes.call(request).await }) => response,
-            () = self.cut_off() => {
-                let message = "the gateway shuts down; the request may have been executed";
-                let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
-                status(&failure).into_http()
-            }
-        }
-    }
-
-    /// Resolves when no answer is waited for any longer.
-    async fn cut_off(&self) {
-        self.cut.cancelled().await;
-        tokio::time::sleep(LAST_WORD).await;
+    /// What answers requests, however they come.
+    pub fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Accepts connections until the drain stops; then sends GOAWAY on each and returns. RPCs
@@ -228,10 +147,10 @@ impl Server {
             .max_send_buf_size(MAX_SEND_BUFFER)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let server = self.clone();
+        let api = self.api.clone();
         let service = hyper::service::service_fn(move |request| {
-            let server = server.clone();
-            async move { Ok::<_, Infallible>(server.answer(request).await) }
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -249,19 +168,6 @@ impl Server {
     }
 }
 
-/// A panic ends this RPC with INTERNAL, where the client would see no more than a reset stream.
-async fn or_internal(
-    answer: impl Future<Output = Result<http::Response<Body>, Infallible>>,
-) -> http::Response<Body> {
-    match AssertUnwindSafe(answer).catch_unwind().await {
-        Ok(Ok(response)) => response,
-        Err(_) => {
-            let defect = "the request met a defect of the gateway; it may have been executed";
-            status(&Failure::new(Reason::Internal, defect)).into_http()
-        }
-    }
-}
-
 impl<F> hyper::rt::Executor<F> for DrainExecutor
 where
     F: Future + Send + 'static,
@@ -269,25 +175,5 @@ where
 {
     fn execute(&self, future: F) {
         self.0.spawn(future);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tonic::{Code, Status};
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_panic_is_told_as_internal() {
-        let response = or_internal(async { panic!("as it should") }).await;
-        let status = Status::from_header_map(response.headers()).expect("grpc-status");
-        assert_eq!(status.code(), Code::Internal);
-        let reason = status
-            .get_error_details()
-            .error_info()
-            .map(|info| info.reason.clone());
-        assert_eq!(reason.as_deref(), Some("INTERNAL"));
     }
 }

@@ -13,7 +13,7 @@ use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::{Control, Once};
 use switchgate::esl::{BoxIo, Dialer};
-use switchgate::grpc::Server;
+use switchgate::grpc::Api;
 use switchgate::shutdown::Drain;
 use switchgate::sim::{Sim, SimConfig};
 use tokio::sync::oneshot;
@@ -46,7 +46,7 @@ struct SimDialer(Vec<Sim>);
 /// most of the time, and is tested elsewhere. Deadlines, conversion and everything behind them are
 /// those of the server.
 #[derive(Clone)]
-pub(super) struct InProcess(Server);
+pub(super) struct InProcess(Api);
 
 // === impl SimDialer ===
 
@@ -73,8 +73,8 @@ impl tower::Service<http::Request<Body>> for InProcess {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let server = self.0.clone();
-        Box::pin(async move { Ok(server.answer(request).await) })
+        let api = self.0.clone();
+        Box::pin(async move { Ok(api.answer(request).await) })
     }
 }
 
@@ -103,7 +103,7 @@ impl House {
             .await
             .unwrap();
         let (control, once) = (app.control().clone(), Arc::clone(app.once()));
-        let server = InProcess(app.server().clone());
+        let server = InProcess(app.api().clone());
         let (stop, stopped) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
             let _ = stopped.await;

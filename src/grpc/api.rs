@@ -1,0 +1,182 @@
+//! The API as one: what happens to a request between the socket and the service that answers it.
+//!
+//! Each request is answered by services of its own, which act for its caller: a handler cannot
+//! forget to ask whom it works for.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::Request;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tonic_health::pb::health_server::HealthServer;
+use tower::Service as _;
+
+use super::event_service::server::event_service_server::{self, EventServiceServer};
+use super::health::Health;
+use super::rpc::Rpc;
+use super::status::status;
+use super::{Services, deadline};
+use crate::access::Caller;
+use crate::domain::{Failure, Reason};
+use crate::pb::call_service_server::{self, CallServiceServer};
+use crate::pb::job_service_server::{self, JobServiceServer};
+use crate::pb::node_service_server::{self, NodeServiceServer};
+use crate::pb::session_service_server::{self, SessionServiceServer};
+
+/// How long RPCs have to end themselves that are cut: they know best what to say.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// All services. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Api {
+    services: Services,
+    /// Health and reflection, which are the same for everyone.
+    open: Routes,
+    health: Health,
+    max_message_bytes: usize,
+    /// Ends the RPCs that the grace period did not.
+    cut: CancellationToken,
+}
+
+// === impl Api ===
+
+impl Api {
+    /// Puts the services together.
+    ///
+    /// # Errors
+    /// When the descriptor set for reflection is malformed, which a build would have noticed.
+    pub(super) fn new(
+        services: &Services,
+        max_message_bytes: usize,
+        reflection: bool,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let names = [
+            session_service_server::SERVICE_NAME,
+            call_service_server::SERVICE_NAME,
+            job_service_server::SERVICE_NAME,
+            event_service_server::SERVICE_NAME,
+            node_service_server::SERVICE_NAME,
+        ];
+        let health = Health::new(&names, &services.drain);
+        let mut open = Routes::new(HealthServer::new(health.clone()));
+        if reflection {
+            let builder = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(crate::pb::DESCRIPTOR)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                    // So that reflecting clients can show the details of errors.
+                    .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+            };
+            open = open
+                .add_service(builder().build_v1()?)
+                .add_service(builder().build_v1alpha()?);
+        }
+        Ok(Self {
+            services: services.clone(),
+            open: open.prepare(),
+            health,
+            max_message_bytes,
+            cut: services.control.cut.clone(),
+        })
+    }
+
+    /// The state that `grpc.health.v1` tells.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Answers one request, however it came: takes the client's deadline out of the headers and
+    /// lets the services do the rest.
+    pub async fn answer<B>(&self, mut request: Request<B>) -> http::Response<Body>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Some(deadline) = deadline::take(request.headers_mut()) {
+            request.extensions_mut().insert(deadline);
+        }
+        tokio::select! {
+            biased;
+            response = or_internal(self.route(request)) => response,
+            () = self.cut_off() => {
+                let message = "the gateway shuts down; the request may have been executed";
+                let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
+                status(&failure).into_http()
+            }
+        }
+    }
+
+    /// Gives the request to its service, which acts for the caller.
+    async fn route<B>(&self, request: Request<B>) -> Result<http::Response<Body>, Infallible>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some(rpc) = Rpc::at(request.uri().path()) else {
+            return self.open.clone().call(request).await;
+        };
+        let request = request.map(Body::new);
+        let services = self.services.on_behalf_of(Caller::anonymous());
+        let limit = self.max_message_bytes;
+        macro_rules! serve {
+            ($server:ident) => {
+                $server::new(services)
+                    .max_decoding_message_size(limit)
+                    .call(request)
+                    .await
+            };
+        }
+        match rpc.service.as_str() {
+            session_service_server::SERVICE_NAME => serve!(SessionServiceServer),
+            call_service_server::SERVICE_NAME => serve!(CallServiceServer),
+            job_service_server::SERVICE_NAME => serve!(JobServiceServer),
+            event_service_server::SERVICE_NAME => serve!(EventServiceServer),
+            node_service_server::SERVICE_NAME => serve!(NodeServiceServer),
+            _ => self.open.clone().call(request).await,
+        }
+    }
+
+    /// Resolves when no answer is waited for any longer.
+    async fn cut_off(&self) {
+        self.cut.cancelled().await;
+        tokio::time::sleep(LAST_WORD).await;
+    }
+}
+
+/// A panic ends this RPC with INTERNAL, where the client would see no more than a reset stream.
+async fn or_internal(
+    answer: impl Future<Output = Result<http::Response<Body>, Infallible>>,
+) -> http::Response<Body> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(_) => {
+            let defect = "the request met a defect of the gateway; it may have been executed";
+            status(&Failure::new(Reason::Internal, defect)).into_http()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_told_as_internal() {
+        let response = or_internal(async { panic!("as it should") }).await;
+        let status = Status::from_header_map(response.headers()).expect("grpc-status");
+        assert_eq!(status.code(), Code::Internal);
+        let reason = status
+            .get_error_details()
+            .error_info()
+            .map(|info| info.reason.clone());
+        assert_eq!(reason.as_deref(), Some("INTERNAL"));
+    }
+}
