@@ -1,8 +1,40 @@
 //! Who asks, and what it may do.
 //!
-//! A request comes with a proof of who sent it, or with none. From that follows a [`Caller`], for
-//! whom the floors below act: what a caller may not see is not there for it.
+//! A request comes with a [`Proof`] of who sent it, or with none. [`Identities`] tell who that is,
+//! [`Roles`] what it may do; together they make the [`Caller`] for whom the floors below act: what
+//! a caller may not see is not there for it.
 
 mod caller;
+mod identities;
+mod roles;
 
 pub use caller::Caller;
+pub use identities::{Identified, Identities, Proof};
+pub use roles::Roles;
+
+use crate::domain::Failure;
+
+/// Who may do what. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Who is who.
+    pub identities: Identities,
+    /// Who may do what.
+    pub roles: Roles,
+}
+
+// === impl Access ===
+
+impl Access {
+    /// Who asks, as its proof says it, if it may call this RPC (`/switchgate.v1.Service/Method`).
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED when the proof is none that is known, PERMISSION_DENIED when its roles do
+    /// not allow the RPC.
+    pub async fn admit(&self, proof: Proof<'_>, rpc: &str) -> Result<Caller, Failure> {
+        let identified = self.identities.identify(proof).await?;
+        let caller = self.roles.caller(identified)?;
+        caller.may_call(rpc)?;
+        Ok(caller)
+    }
+}

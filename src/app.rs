@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::config::{Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
@@ -131,6 +131,7 @@ impl App {
             max_finished: config.jobs.max_finished,
         };
         let services = Services {
+            access: Access::default(),
             control: control.clone(),
             once: Once::new(once_config, &front),
             drain: front.clone(),

@@ -13,6 +13,7 @@ mod job_service;
 mod node_service;
 mod node_watch;
 mod page;
+mod peer;
 mod rpc;
 mod server;
 mod session_service;
@@ -28,16 +29,19 @@ pub use event_service::Encodings;
 #[cfg(any(test, fuzzing))]
 pub use filter::try_text;
 pub use health::Health;
+pub use peer::Peer;
 pub use rpc::Rpc;
 pub use server::{GrpcConfig, Server};
 
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::control::{Control, Once};
 use crate::shutdown::Drain;
 
 /// What the services are made of. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Services {
+    /// Who may do what.
+    pub access: Access,
     /// The verbs.
     pub control: Control,
     /// What came of requests with a `request_id`.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-/// Who asks. Clones share it.
+use crate::domain::Failure;
+
+/// Who asks, and what it may do. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<Who>);
 
@@ -16,22 +18,23 @@ struct Who {
 impl Caller {
     /// The gateway itself, which may do everything.
     pub fn gateway() -> Self {
-        Self::named("gateway")
+        Self::named("gateway".to_owned())
     }
 
-    /// Somebody who gave no proof.
-    pub fn anonymous() -> Self {
-        Self::named("anonymous")
-    }
-
-    /// Its name in logs.
+    /// Its name in logs and limits.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    fn named(name: &str) -> Self {
-        Self(Arc::new(Who {
-            name: name.to_owned(),
-        }))
+    /// That it may call this RPC (`/switchgate.v1.Service/Method`).
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED.
+    pub fn may_call(&self, _rpc: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    pub(super) fn named(name: String) -> Self {
+        Self(Arc::new(Who { name }))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Request;
+use http::header::{AUTHORIZATION, HeaderValue};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -18,10 +19,11 @@ use tower::Service as _;
 
 use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
+use super::peer::Peer;
 use super::rpc::Rpc;
 use super::status::status;
 use super::{Services, deadline};
-use crate::access::Caller;
+use crate::access::Proof;
 use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
@@ -92,7 +94,7 @@ impl Api {
 
     /// Answers one request, however it came: takes the client's deadline out of the headers and
     /// lets the services do the rest.
-    pub async fn answer<B>(&self, mut request: Request<B>) -> http::Response<Body>
+    pub async fn answer<B>(&self, mut request: Request<B>, peer: &Peer) -> http::Response<Body>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -102,7 +104,7 @@ impl Api {
         }
         tokio::select! {
             biased;
-            response = or_internal(self.route(request)) => response,
+            response = or_internal(self.route(request, peer)) => response,
             () = self.cut_off() => {
                 let message = "the gateway shuts down; the request may have been executed";
                 let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
@@ -112,7 +114,11 @@ impl Api {
     }
 
     /// Gives the request to its service, which acts for the caller.
-    async fn route<B>(&self, request: Request<B>) -> Result<http::Response<Body>, Infallible>
+    async fn route<B>(
+        &self,
+        request: Request<B>,
+        peer: &Peer,
+    ) -> Result<http::Response<Body>, Infallible>
     where
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -120,8 +126,18 @@ impl Api {
         let Some(rpc) = Rpc::at(request.uri().path()) else {
             return self.open.clone().call(request).await;
         };
+        let proof = Proof {
+            authorization: request
+                .headers()
+                .get(AUTHORIZATION)
+                .map(HeaderValue::as_bytes),
+            certificate: peer.certificate.as_deref(),
+        };
+        let services = match self.services.access.admit(proof, &rpc.path).await {
+            Ok(caller) => self.services.on_behalf_of(caller),
+            Err(failure) => return Ok(status(&failure).into_http()),
+        };
         let request = request.map(Body::new);
-        let services = self.services.on_behalf_of(Caller::anonymous());
         let limit = self.max_message_bytes;
         macro_rules! serve {
             ($server:ident) => {

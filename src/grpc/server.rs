@@ -16,6 +16,7 @@ use tracing::{debug, warn};
 
 use super::Services;
 use super::api::Api;
+use super::peer::Peer;
 use crate::shutdown::Drain;
 
 /// Pause after a failed accept: without one, too many open files would spin.
@@ -148,9 +149,14 @@ impl Server {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
         let api = self.api.clone();
+        let peer = Peer {
+            address: peer,
+            certificate: None,
+        };
+        let address = peer.address;
         let service = hyper::service::service_fn(move |request| {
-            let api = api.clone();
-            async move { Ok::<_, Infallible>(api.answer(request).await) }
+            let (api, peer) = (api.clone(), peer.clone());
+            async move { Ok::<_, Infallible>(api.answer(request, &peer).await) }
         });
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
@@ -163,7 +169,7 @@ impl Server {
             }
         };
         if let Err(error) = result {
-            debug!(%error, %peer, "connection failed");
+            debug!(%error, peer = %address, "connection failed");
         }
     }
 }

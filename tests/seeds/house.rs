@@ -13,7 +13,7 @@ use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::{Control, Once};
 use switchgate::esl::{BoxIo, Dialer};
-use switchgate::grpc::Api;
+use switchgate::grpc::{Api, Peer};
 use switchgate::shutdown::Drain;
 use switchgate::sim::{Sim, SimConfig};
 use tokio::sync::oneshot;
@@ -74,7 +74,7 @@ impl tower::Service<http::Request<Body>> for InProcess {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let api = self.0.clone();
-        Box::pin(async move { Ok(api.answer(request).await) })
+        Box::pin(async move { Ok(api.answer(request, &Peer::inside()).await) })
     }
 }
 
