@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .skip_debug(["switchgate.v1.AddNodeRequest"])
         .compile_fds_with_config(compiler.file_descriptor_set(), prost)?;
 
-    // EventService once more, server only: what holds events is made of bytes that subscribers share.
+    // EventService once more, server only: a list of events is made of bytes that all readers share.
     let mut events = protox::Compiler::new(["proto"])?;
     events
         .include_imports(true)
@@ -33,10 +33,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(false)
         .build_transport(false)
         .out_dir(out)
-        .extern_path(
-            ".switchgate.v1.SubscribeResponse",
-            "crate::grpc::event_service::shared::Streamed",
-        )
         .extern_path(
             ".switchgate.v1.ListEventsResponse",
             "crate::grpc::event_service::shared::Listed",

@@ -25,6 +25,6 @@ pub use connector::{ConnectError, Connector, Credentials};
 pub use dialer::{BoxIo, Dialer, Io, TcpDialer};
 pub use event::{Event, EventError, parse_number};
 pub use frame::{ContentType, Frame};
-pub use header::{Headers, filled_value, value_text};
+pub use header::{HeaderLine, Headers, filled_value, value_text};
 pub use link::{EventSink, Link, LinkError, Liveness, Lost, NoEvents, Reply};
 pub use outcome::Outcome;

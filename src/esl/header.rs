@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::memmem;
 use percent_encoding::percent_decode;
 
-use super::lines::Lines;
+use super::lines::{Lines, empty_line};
+
+mod cut;
+
+pub use cut::HeaderLine;
+use cut::HeaderLines;
 
 /// Header lines (`Name: value`) in one reference-counted buffer. They are found by looking through
 /// them each time: most events are asked for a few headers that stand in front, or for all of them,
@@ -28,11 +32,7 @@ impl Headers {
 
     /// Bytes of the lines, the empty line included if there is one.
     pub(super) fn block_len(&self) -> usize {
-        let end = match self.0.first() {
-            Some(b'\n') => 0,
-            _ => memmem::find(&self.0, b"\n\n").map_or(self.0.len(), |at| at + 1),
-        };
-        (end + 1).min(self.0.len())
+        empty_line(&self.0).map_or(self.0.len(), |at| at + 1)
     }
 
     /// Number of headers.
@@ -79,6 +79,11 @@ impl Headers {
     /// All headers in the order of the wire: name, and value as on the wire.
     pub fn iter_raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.lines().filter_map(split_line)
+    }
+
+    /// The same, cut in one pass, for those who want them all.
+    pub fn iter_lines(&self) -> impl Iterator<Item = HeaderLine<'_>> {
+        HeaderLines::new(&self.0)
     }
 
     /// All lines as they stand on the wire, also those that are no headers.

@@ -59,6 +59,17 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
+/// Where the first empty line is.
+pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
+    let mut was_feed = 1;
+    (0..bytes.len()).step_by(CHUNK).find_map(|chunk| {
+        let feeds = feeds_at(bytes, chunk);
+        let empty = feeds & (feeds << 1 | was_feed);
+        was_feed = feeds >> 63;
+        (empty != 0).then(|| chunk + empty.trailing_zeros() as usize)
+    })
+}
+
 /// The line feeds of a chunk, one bit for each byte.
 #[inline]
 fn feeds_at(bytes: &[u8], at: usize) -> u64 {
@@ -96,6 +107,13 @@ mod tests {
             let mut split = bytes.split(|byte| *byte == b'\n');
             let lines: Vec<_> = split.by_ref().take_while(|line| !line.is_empty()).collect();
             prop_assert_eq!(Lines::new(&bytes).collect::<Vec<_>>(), lines);
+        }
+
+        #[test]
+        fn an_empty_line_is_found(bytes in prop::collection::vec(
+            prop_oneof![1 => Just(b'\n'), 9 => any::<u8>()], 0..400)) {
+            let is_empty = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] == b'\n');
+            prop_assert_eq!(empty_line(&bytes), (0..bytes.len()).find(is_empty));
         }
     }
 }

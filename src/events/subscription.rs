@@ -18,9 +18,9 @@ use slow::Lag;
 
 /// Entries looked at in one go; a batch holds no more events than this.
 const READ_AHEAD: usize = 256;
-/// Bytes of events looked at in one go, so that a batch stays well below the 4 MiB that gRPC clients
-/// take by default.
-const READ_AHEAD_BYTES: usize = 512 * 1024;
+/// Bytes of events looked at in one go: enough that a batch costs little beside its events, little
+/// enough that it is on its way while the next one is encoded. gRPC clients take 4 MiB by default.
+const READ_AHEAD_BYTES: usize = 128 * 1024;
 /// Longest silence. Whatever is longer is never over either, and a moment so far away can be told.
 const MAX_SILENCE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 

@@ -17,6 +17,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service as _;
 
+use super::event_service::body;
 use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
 use super::peer::Peer;
@@ -104,7 +105,7 @@ impl Api {
         }
         tokio::select! {
             biased;
-            response = or_internal(self.route(request, peer)) => response,
+            response = or_internal(self.route(request, peer)) => body::unpack(response),
             () = self.cut_off() => {
                 let message = "the gateway shuts down; the request may have been executed";
                 let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);

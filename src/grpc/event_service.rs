@@ -1,10 +1,12 @@
 //! EventService.
 
+pub(super) mod body;
 pub(super) mod codec;
 mod encode;
 mod encodings;
 mod held;
 mod list;
+mod page;
 mod publish;
 mod request;
 mod selection;
@@ -19,16 +21,15 @@ pub use encodings::Encodings;
 pub(super) use selection::Selection;
 
 use super::Services;
-use super::status::respond;
-use super::watch::Watching;
+use super::status::{respond, status};
 use crate::pb;
 use server::event_service_server::EventService;
-use shared::{Listed, Streamed};
+use shared::Listed;
 use subscribe::Feed;
 
 #[tonic::async_trait]
 impl EventService for Services {
-    type SubscribeStream = Watching<Streamed>;
+    type SubscribeStream = body::Stand;
 
     async fn subscribe(
         &self,
@@ -36,7 +37,10 @@ impl EventService for Services {
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let deadline = Self::stream_deadline(&request);
         let feed = Feed::begin(self, request.into_inner()).await;
-        respond(feed.map(|feed| self.stream(feed, deadline)))
+        match feed {
+            Ok(feed) => Ok(body::pack(self.stream(feed, deadline))),
+            Err(failure) => Err(status(&failure)),
+        }
     }
 
     async fn list_events(

@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-/// tonic's codec, but for an encoder that makes room for a message before it writes it: batches have
+/// tonic's codec, but for an encoder that makes room for a message before it writes it: lists have
 /// some hundred kilobytes, and a buffer that doubles up to there from tonic's 8 KiB is copied as
 /// often.
 #[derive(Debug)]

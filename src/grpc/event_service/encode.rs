@@ -4,15 +4,16 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Write as _;
 
-use bytes::{BufMut as _, Bytes};
+use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
 
 use super::selection::Selection;
 use super::shared::EVENTS;
+use crate::esl::HeaderLine;
 use crate::events::{Cursor, Record};
 
-/// Room in front of an event for its key and length: one byte, and at most five of a 32-bit length.
-const HEAD: usize = 6;
+/// Longest line whose entry in the map of headers has a length of one byte.
+const LONGEST_SHORT: usize = 127 - 2;
 
 /// Numbers of the fields of `Event`.
 mod field {
@@ -32,10 +33,18 @@ mod field {
     pub(super) const HEADERS_REPLACED: u8 = 14;
 }
 
-/// Encodes events, one at a time; what it writes to is used again for the next.
+/// Bytes of the first room for events.
+const ROOM: usize = 16 * 1024;
+/// More than a page of usual events has.
+const MAX_ROOM: usize = 1 << 20;
+
+/// Encodes events one in front of the other, from the last to the first, and each of them from its
+/// end to its front: so a length is known when it is to be written.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
     out: Vec<u8>,
+    /// Where in it that begins which was written.
+    start: usize,
     /// A value as it is once decoded.
     value: Vec<u8>,
 }
@@ -43,165 +52,208 @@ pub(super) struct Encoder {
 // === impl Encoder ===
 
 impl Encoder {
-    /// The event as an element of `events`, key and length included.
-    pub(super) fn encode(
-        &mut self,
-        record: &Record,
-        cursor: Cursor,
-        selection: &Selection,
-    ) -> Bytes {
-        self.out.clear();
-        self.out.resize(HEAD, 0);
-        self.typed(record, cursor);
+    /// Bytes that were written.
+    pub(super) fn len(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    /// A copy of what was written. It begins anew, in the same room unless that is large.
+    pub(super) fn take(&mut self) -> Bytes {
+        let written = Bytes::copy_from_slice(&self.out[self.start..]);
+        if self.out.len() > MAX_ROOM {
+            self.out = Vec::new();
+        }
+        self.clear();
+        written
+    }
+
+    /// Begins anew.
+    pub(super) fn clear(&mut self) {
+        self.start = self.out.len();
+    }
+
+    /// Puts the event in front, as an element of `events`, key and length included.
+    pub(super) fn put(&mut self, record: &Record, cursor: Cursor, selection: &Selection) {
+        let end = self.len();
+        self.flag(field::SYNTHETIC, record.synthetic);
+        self.text(field::BODY, record.event.body());
         let was_replaced = match selection {
             Selection::None => false,
             _ => self.headers(record, selection),
         };
-        self.text(field::BODY, record.event.body());
-        self.flag(field::SYNTHETIC, record.synthetic);
         self.flag(field::HEADERS_REPLACED, was_replaced);
-        let start = self.put_head();
-        Bytes::copy_from_slice(&self.out[start..])
+        self.typed(record, cursor);
+        // EVENTS is below 16.
+        self.head(EVENTS as u8, end);
     }
 
     fn typed(&mut self, record: &Record, cursor: Cursor) {
         let event = &record.event;
-        self.value.clear();
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.value, "{cursor}");
-        put_text(&mut self.out, field::CURSOR, &self.value);
-        self.text(field::NODE_ID, record.node.as_str().as_bytes());
-        self.header(field::CORE_UUID, event.headers().raw("Core-UUID"));
-        self.number(field::SEQUENCE, event.number("Event-Sequence"));
-        let name = event.headers().raw("Event-Name");
-        self.header(field::NAME, name);
-        if name == Some(b"CUSTOM") {
-            self.header(field::SUBCLASS, event.headers().raw("Event-Subclass"));
-        }
-        for (field, id) in [
-            (
-                field::SESSION_ID,
-                record.session.as_ref().map(|id| id.as_str()),
-            ),
-            (field::CALL_ID, record.call.as_ref().map(|id| id.as_str())),
-            (field::JOB_ID, record.job.as_ref().map(|id| id.as_str())),
-        ] {
-            self.text(field, id.unwrap_or_default().as_bytes());
-        }
         if let Some(micros) = event.number("Event-Date-Timestamp") {
             self.time(micros);
         }
+        let [session, call, job] = [
+            record.session.as_ref().map(|id| id.as_str()),
+            record.call.as_ref().map(|id| id.as_str()),
+            record.job.as_ref().map(|id| id.as_str()),
+        ]
+        .map(|id| id.unwrap_or_default().as_bytes());
+        self.text(field::JOB_ID, job);
+        self.text(field::CALL_ID, call);
+        self.text(field::SESSION_ID, session);
+        let name = event.headers().raw("Event-Name");
+        if name == Some(b"CUSTOM") {
+            self.header(field::SUBCLASS, event.headers().raw("Event-Subclass"));
+        }
+        self.header(field::NAME, name);
+        self.number(field::SEQUENCE, event.number("Event-Sequence"));
+        self.header(field::CORE_UUID, event.headers().raw("Core-UUID"));
+        self.text(field::NODE_ID, record.node.as_str().as_bytes());
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
+        // Writing to a Vec cannot fail.
+        let _ = write!(value, "{cursor}");
+        self.text(field::CURSOR, &value);
+        self.value = value;
     }
 
-    /// In reverse: of two entries with the same key the last one on the wire counts, of two headers
-    /// the first. Says whether anything was replaced.
+    /// In reverse, as everything is written: of two entries with the same key the last one on the
+    /// wire counts, of two headers the first. Says whether anything was replaced.
     fn headers(&mut self, record: &Record, selection: &Selection) -> bool {
         let mut was_replaced = false;
         let headers = record.event.headers();
         let is_ascii = headers.is_ascii();
-        let lines: Vec<_> = headers.iter_raw().collect();
-        for (name, value) in lines.into_iter().rev() {
-            if !selection.wants(name) {
+        for header in headers.iter_lines() {
+            if !selection.wants(header.name()) {
                 continue;
             }
             // Nearly all headers: nothing is escaped and nothing can be invalid.
-            if is_ascii && memchr::memchr(b'%', value).is_none() {
-                put_entry(&mut self.out, name, value);
-                continue;
+            match is_ascii && !header.has_percent() {
+                true => self.line(&header),
+                false => was_replaced |= self.decoded_entry(&header),
             }
-            let name = valid(name, &mut was_replaced);
-            let value = decoded(&mut self.value, value);
-            let value = valid(value, &mut was_replaced);
-            put_entry(&mut self.out, &name, &value);
         }
         was_replaced && is_replaced(record, selection)
     }
 
+    /// An entry of the map of headers whose name and value are as they stand on the wire. Between
+    /// them is as much as between the two fields of an entry, if both are short.
+    fn line(&mut self, header: &HeaderLine<'_>) {
+        let (line, name, value) = (header.line(), header.name().len(), header.value().len());
+        let is_short = line.len() == name + 2 + value && line.len() <= LONGEST_SHORT;
+        if !is_short {
+            return self.entry(header.name(), header.value());
+        }
+        let entry = self.room(4 + line.len());
+        entry[4..].copy_from_slice(line);
+        // None of them is above 127.
+        entry[..4].copy_from_slice(&[
+            key(field::HEADERS),
+            line.len() as u8 + 2,
+            key(1),
+            name as u8,
+        ]);
+        entry[4 + name..][..2].copy_from_slice(&[key(2), value as u8]);
+    }
+
+    fn decoded_entry(&mut self, header: &HeaderLine<'_>) -> bool {
+        let mut was_replaced = false;
+        let mut scratch = std::mem::take(&mut self.value);
+        let value = decoded(&mut scratch, header.value());
+        let value = valid(value, &mut was_replaced);
+        self.entry(&valid(header.name(), &mut was_replaced), &value);
+        drop(value);
+        self.value = scratch;
+        was_replaced
+    }
+
+    fn entry(&mut self, name: &[u8], value: &[u8]) {
+        let end = self.len();
+        self.string(2, value);
+        self.string(1, name);
+        self.head(field::HEADERS, end);
+    }
+
     /// A header's value as a field of its own.
     fn header(&mut self, field: u8, value: Option<&[u8]>) {
-        let value = decoded(&mut self.value, value.unwrap_or_default());
-        put_text(&mut self.out, field, &valid(value, &mut false));
+        let mut scratch = std::mem::take(&mut self.value);
+        let value = decoded(&mut scratch, value.unwrap_or_default());
+        self.text(field, &valid(value, &mut false));
+        self.value = scratch;
     }
 
     fn text(&mut self, field: u8, text: &[u8]) {
-        put_text(&mut self.out, field, text);
+        if !text.is_empty() {
+            self.string(field, text);
+        }
+    }
+
+    fn string(&mut self, field: u8, text: &[u8]) {
+        let end = self.len();
+        self.room(text.len()).copy_from_slice(text);
+        self.head(field, end);
     }
 
     fn number(&mut self, field: u8, number: Option<u64>) {
         if let Some(number) = number.filter(|number| *number > 0) {
-            self.out.push(field << 3);
-            encode_varint(number, &mut self.out);
+            self.varint(number);
+            self.byte(field << 3);
         }
     }
 
     fn flag(&mut self, field: u8, is_set: bool) {
-        if is_set {
-            self.out.extend_from_slice(&[field << 3, 1]);
-        }
+        self.number(field, is_set.then_some(1));
     }
 
     /// A `google.protobuf.Timestamp`.
     fn time(&mut self, micros: u64) {
-        let (seconds, nanos) = (micros / 1_000_000, micros % 1_000_000 * 1000);
-        let field_len = |number: u64| match number {
-            0 => 0,
-            number => 1 + encoded_len_varint(number),
-        };
-        self.out.push(key(field::TIME));
-        encode_varint(
-            (field_len(seconds) + field_len(nanos)) as u64,
-            &mut self.out,
-        );
-        self.number(1, Some(seconds));
-        self.number(2, Some(nanos));
+        let end = self.len();
+        self.number(2, Some(micros % 1_000_000 * 1000));
+        self.number(1, Some(micros / 1_000_000));
+        self.head(field::TIME, end);
     }
 
-    /// Puts key and length in front of what was written; tells where they start.
-    fn put_head(&mut self) -> usize {
-        let len = (self.out.len() - HEAD) as u64;
-        let start = HEAD - 1 - encoded_len_varint(len);
-        let mut head = &mut self.out[start..HEAD];
-        // EVENTS is below 16.
-        head.put_u8(key(EVENTS as u8));
-        encode_varint(len, &mut head);
-        start
+    /// Key and length of the field, below 16, that reaches to where so much had been written.
+    fn head(&mut self, field: u8, end: usize) {
+        self.varint((self.len() - end) as u64);
+        self.byte(key(field));
+    }
+
+    fn varint(&mut self, number: u64) {
+        match u8::try_from(number) {
+            Ok(number) if number < 0x80 => self.byte(number),
+            _ => encode_varint(number, &mut self.room(encoded_len_varint(number))),
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.room(1)[0] = byte;
+    }
+
+    /// The next so many bytes in front.
+    #[inline]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        if self.start < len {
+            self.grow(len);
+        }
+        let end = self.start;
+        self.start -= len;
+        &mut self.out[self.start..end]
+    }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let size = (2 * self.out.len()).max(self.len() + len + ROOM);
+        let mut out = vec![0; size];
+        let start = size - self.len();
+        out[start..].copy_from_slice(&self.out[self.start..]);
+        (self.out, self.start) = (out, start);
     }
 }
 
 /// Key of a length-delimited field whose number is below 16.
 const fn key(field: u8) -> u8 {
     field << 3 | 2
-}
-
-fn put_text(out: &mut Vec<u8>, field: u8, text: &[u8]) {
-    if !text.is_empty() {
-        put_string(out, field, text);
-    }
-}
-
-/// An entry of the map of headers.
-fn put_entry(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    let text_len = |text: &[u8]| 1 + encoded_len_varint(text.len() as u64) + text.len();
-    let len = text_len(name) + text_len(value);
-    out.reserve(HEAD + len);
-    out.push(key(field::HEADERS));
-    put_length(out, len);
-    put_string(out, 1, name);
-    put_string(out, 2, value);
-}
-
-fn put_string(out: &mut Vec<u8>, field: u8, text: &[u8]) {
-    out.push(key(field));
-    put_length(out, text.len());
-    out.extend_from_slice(text);
-}
-
-/// Most lengths have one byte, few more than two.
-fn put_length(out: &mut Vec<u8>, length: usize) {
-    match u8::try_from(length) {
-        Ok(length) if length < 0x80 => out.push(length),
-        _ => encode_varint(length as u64, out),
-    }
 }
 
 /// The value with its percent-encoding undone: itself, or what is left in `scratch`.

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::encode::Encoder;
+use super::page::{PAGE, Page};
 use super::selection::Selection;
-use super::shared::{Chunks, PAGE, Page, Run};
+use super::shared::Chunks;
 use crate::events::{Cursor, Entry, Record};
 
 /// Bytes of encoded events that are kept, over all selections. Subscribers that read promptly are
@@ -18,7 +18,7 @@ const OVERHEAD: usize = size_of::<Page>() + 128;
 
 /// Each event is encoded once for each selection of headers, when the first subscriber wants it so,
 /// for as long as it is kept here: in pages of neighbouring positions, of which the oldest goes first
-/// when there are too many bytes. The lock is held to look up a batch's pages, never to encode.
+/// when there are too many bytes. The lock is held to look up a page, never to encode.
 #[derive(Debug)]
 pub struct Encodings {
     max_bytes: usize,
@@ -90,46 +90,18 @@ impl Encodings {
 
     /// The events among these entries of the journal, which are in its order, encoded.
     pub(super) fn of(&self, selected: &Selected, entries: &[(Cursor, Arc<Entry>)]) -> Chunks {
-        let mut runs = self.runs(selected, entries);
-        let mut encoder = Encoder::default();
-        let mut made: Vec<(Key, usize)> = Vec::new();
-        let (mut at, mut len) = (0, 0);
-        for (cursor, record) in records(entries) {
-            let number = cursor.position / PAGE;
-            while runs[at].0 != number {
-                at += 1;
-            }
-            // The remainder is below the number of slots.
-            let slot = &runs[at].1.page.slots[(cursor.position % PAGE) as usize];
-            let bytes = slot.get_or_init(|| {
-                let bytes = encoder.encode(record, cursor, &selected.selection);
-                made.push(((selected.id, number), bytes.len()));
-                bytes
-            });
-            len += bytes.len();
-        }
-        if !made.is_empty() {
-            self.lock().count(&made, self.max_bytes);
-        }
-        Chunks::new(runs.drain(..).map(|(_, run)| run).collect(), len)
-    }
-
-    /// The pages of these entries by number, and which of their events are meant.
-    fn runs(&self, selected: &Selected, entries: &[(Cursor, Arc<Entry>)]) -> Vec<(u64, Run)> {
-        let mut wanted: Vec<(u64, u64)> = Vec::new();
-        for (cursor, _) in records(entries) {
-            let (number, bit) = (cursor.position / PAGE, 1 << (cursor.position % PAGE));
-            match wanted.last_mut() {
-                Some((last, mask)) if *last == number => *mask |= bit,
-                _ => wanted.push((number, bit)),
+        let events: Vec<(Cursor, &Record)> = records(entries).collect();
+        let number = |(cursor, _): &(Cursor, &Record)| cursor.position / PAGE;
+        let mut chunks = Chunks::default();
+        for events in events.chunk_by(|one, next| number(one) == number(next)) {
+            let key = (selected.id, number(&events[0]));
+            let page = Arc::clone(self.lock().page(key));
+            let made = page.read(events, &selected.selection, &mut chunks);
+            if made > 0 {
+                self.lock().count(key, made, self.max_bytes);
             }
         }
-        let mut table = self.lock();
-        let run = |(number, mask)| {
-            let page = Arc::clone(table.page((selected.id, number)));
-            (number, Run { page, mask })
-        };
-        wanted.into_iter().map(run).collect()
+        chunks
     }
 
     /// A panic while the lock was held leaves plain data behind, which is better than none.
@@ -162,12 +134,10 @@ impl Table {
     }
 
     /// Counts what was encoded, and makes room.
-    fn count(&mut self, made: &[(Key, usize)], max_bytes: usize) {
-        for (key, bytes) in made {
-            if let Some(kept) = self.kept.get_mut(key) {
-                kept.bytes += bytes;
-                self.bytes += bytes;
-            }
+    fn count(&mut self, key: Key, made: usize, max_bytes: usize) {
+        if let Some(kept) = self.kept.get_mut(&key) {
+            kept.bytes += made;
+            self.bytes += made;
         }
         while self.bytes > max_bytes {
             let Some(oldest) = self.order.pop_front() else {
@@ -207,8 +177,17 @@ mod tests {
         positions.map(entry).collect()
     }
 
-    fn addresses(chunks: &Chunks) -> Vec<*const u8> {
-        chunks.iter().map(|chunk| chunk.as_ptr()).collect()
+    /// Where the events end of which there may be more or fewer in front.
+    fn end(chunks: &Chunks) -> *const u8 {
+        chunks.pieces.last().unwrap().as_ptr_range().end
+    }
+
+    fn bytes(chunks: &Chunks) -> Vec<u8> {
+        assert_eq!(
+            chunks.len,
+            chunks.pieces.iter().map(|piece| piece.len()).sum::<usize>()
+        );
+        chunks.pieces.concat()
     }
 
     #[test]
@@ -222,11 +201,30 @@ mod tests {
         let other = encodings.select(Selection::All);
         let events = entries(1..20);
         let first = encodings.of(&one, &events);
-        assert_eq!(
-            addresses(&first)[5..],
-            addresses(&encodings.of(&same, &events[5..]))
-        );
-        assert_ne!(addresses(&first), addresses(&encodings.of(&other, &events)));
+        assert_eq!(first.pieces.len(), 1);
+        let rest = encodings.of(&same, &events[5..]);
+        assert_eq!(end(&first), end(&rest));
+        assert!(rest.len < first.len);
+        assert_ne!(end(&first), end(&encodings.of(&other, &events)));
+    }
+
+    #[test]
+    fn whatever_others_wanted_each_gets_what_is_its_own() {
+        let encodings = Encodings::default();
+        let selected = encodings.select(Selection::All);
+        let events = entries(1..200);
+        let every = |nth: usize| events.iter().step_by(nth).cloned().collect::<Vec<_>>();
+        for wanted in [
+            every(7),
+            every(3),
+            events[90..110].to_vec(),
+            events.clone(),
+            every(2),
+        ] {
+            let alone = Encodings::default();
+            let expected = alone.of(&alone.select(Selection::All), &wanted);
+            assert_eq!(bytes(&encodings.of(&selected, &wanted)), bytes(&expected));
+        }
     }
 
     #[test]
@@ -260,6 +258,7 @@ mod tests {
     fn many_who_come_at_once_get_the_same_bytes() {
         let encodings = Encodings::default();
         let events = entries(1..200);
+        let kept = encodings.select(Selection::All);
         let seen: Vec<_> = std::thread::scope(|scope| {
             let one = || {
                 let selected = encodings.select(Selection::All);
@@ -268,13 +267,10 @@ mod tests {
             let all: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
             all.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        let kept = encodings.select(Selection::All);
         let events_kept = encodings.of(&kept, &events);
         for one in &seen {
-            assert_eq!(
-                one.iter().collect::<Vec<_>>(),
-                events_kept.iter().collect::<Vec<_>>()
-            );
+            assert_eq!(bytes(one), bytes(&events_kept));
+            assert_eq!(end(one), end(&events_kept));
         }
     }
 }

@@ -1,14 +1,11 @@
-use std::sync::Arc;
-
-use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::super::shared::{Chunks, Listed, Page, Run, Streamed};
+use super::super::shared::{Chunks, Listed};
 use super::*;
 use crate::esl::Event;
 use crate::grpc::convert::to_event;
-use crate::pb::{self, subscribe_response};
+use crate::pb;
 
 fn record(plain: Vec<u8>, synthetic: bool) -> Option<Record> {
     Some(Record {
@@ -77,65 +74,30 @@ fn selections() -> impl Strategy<Value = Selection> {
     ]
 }
 
-fn batch(chunks: Vec<Bytes>) -> pb::EventBatch {
-    pb::EventBatch::decode(&*chunks.concat()).unwrap()
-}
-
-/// Few enough for one page, every other slot of it.
-fn chunks(events: &[Bytes]) -> Chunks {
-    let (page, mut mask) = (Page::default(), 0);
-    for (at, event) in events.iter().enumerate() {
-        page.slots[2 * at + 1].set(event.clone()).unwrap();
-        mask |= 1 << (2 * at + 1);
-    }
-    let len = events.iter().map(Bytes::len).sum();
-    let page = Arc::new(page);
-    Chunks::new(vec![Run { page, mask }], len)
+fn batch(bytes: &Bytes) -> pb::EventBatch {
+    pb::EventBatch::decode(&**bytes).unwrap()
 }
 
 proptest! {
     #[test]
-    fn the_bytes_are_those_of_the_event(
-        record in events(),
+    fn the_bytes_are_those_of_the_events(
+        records in prop::collection::vec(events(), 1..5),
         selection in selections(),
         epoch: u64,
-        position: u64,
+        first: u64,
     ) {
+        let mut encoder = Encoder::default();
+        let mut expected = Vec::new();
         // Some are no events at all.
-        let Some(record) = record else { return Ok(()) };
-        let cursor = Cursor { epoch, position };
-        let mut encoder = Encoder::default();
-        let bytes = encoder.encode(&record, cursor, &selection);
-        let expected = to_event(&record, cursor, &selection);
-        prop_assert_eq!(batch(vec![bytes]).events, vec![expected]);
-    }
-
-    #[test]
-    fn responses_are_what_their_parts_say(
-        records in prop::collection::vec(events(), 0..4),
-        selection in selections(),
-    ) {
-        let mut encoder = Encoder::default();
-        let mut encoded = Vec::new();
-        let mut events = Vec::new();
-        for (position, record) in (1..).zip(records.iter().flatten()) {
-            let cursor = Cursor { epoch: 7, position };
-            encoded.push(encoder.encode(record, cursor, &selection));
-            events.push(to_event(record, cursor, &selection));
+        for (back, record) in (0..).zip(records.iter().flatten()) {
+            let cursor = Cursor { epoch, position: first.wrapping_sub(back) };
+            encoder.put(record, cursor, &selection);
+            expected.insert(0, to_event(record, cursor, &selection));
         }
-        let streamed = Streamed::Events {
-            cursor: "7.9".to_owned(),
-            events: chunks(&encoded),
-        };
-        let bytes = streamed.encode_to_vec();
-        prop_assert_eq!(bytes.len(), streamed.encoded_len());
-        let expected = pb::SubscribeResponse {
-            cursor: "7.9".to_owned(),
-            message: Some(subscribe_response::Message::Events(pb::EventBatch {
-                events: events.clone(),
-            })),
-        };
-        prop_assert_eq!(pb::SubscribeResponse::decode(&*bytes).unwrap(), expected);
+        let len = encoder.len();
+        let bytes = encoder.take();
+        prop_assert_eq!((bytes.len(), encoder.len()), (len, 0));
+        prop_assert_eq!(batch(&bytes).events, expected.clone());
 
         let rest = pb::ListEventsResponse {
             events: Vec::new(),
@@ -143,14 +105,36 @@ proptest! {
             next_page_token: "next".to_owned(),
             cursor: "7.9".to_owned(),
         };
+        let at = len / 2;
         let listed = Listed {
-            events: chunks(&encoded),
+            events: Chunks { pieces: vec![bytes.slice(..at), bytes.slice(at..)], len },
             rest: rest.clone(),
         };
         let bytes = listed.encode_to_vec();
         prop_assert_eq!(bytes.len(), listed.encoded_len());
-        let expected = pb::ListEventsResponse { events, ..rest };
+        let expected = pb::ListEventsResponse { events: expected, ..rest };
         prop_assert_eq!(pb::ListEventsResponse::decode(&*bytes).unwrap(), expected);
+    }
+}
+
+#[test]
+fn any_length_of_a_line_is_told() {
+    let mut encoder = Encoder::default();
+    for length in (0..300).chain([16_000, 16_400, 70_000]) {
+        for plain in [
+            format!("N: {}", "v".repeat(length)),
+            format!("{}:v", "n".repeat(length)),
+        ] {
+            let plain = format!("Event-Name: CUSTOM\n{plain}\n\n").into_bytes();
+            let record = record(plain, false).unwrap();
+            let cursor = Cursor {
+                epoch: 1,
+                position: 2,
+            };
+            encoder.put(&record, cursor, &Selection::All);
+            let expected = to_event(&record, cursor, &Selection::All);
+            assert_eq!(batch(&encoder.take()).events, [expected]);
+        }
     }
 }
 
@@ -165,8 +149,8 @@ fn of_two_headers_with_one_name_the_first_counts() {
     let mut encoder = Encoder::default();
     let mut encode = |names: &[&str]| {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let bytes = encoder.encode(&record, cursor, &Selection::of_names(&names));
-        batch(vec![bytes]).events.remove(0)
+        encoder.put(&record, cursor, &Selection::of_names(&names));
+        batch(&encoder.take()).events.remove(0)
     };
     let event = encode(&["x"]);
     assert_eq!(
