@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{EventSink, LinkError, Lost, Reply, Request};
 use crate::esl::codec::{Decoder, Received};
@@ -121,7 +121,11 @@ impl<S: EventSink> LinkTask<S> {
     /// Runs until the link ends. Reads and writes advance together, or both peers could block on
     /// full buffers.
     async fn serve(&mut self, stopped: impl Future<Output = ()>) -> Lost {
-        tokio::pin!(stopped);
+        let nudge = Arc::clone(&self.nudge);
+        // Each event wakes this task, so these two wait on rather than anew each time, which takes
+        // locks; the check is put off when it is due.
+        let (nudged, check) = (nudge.notified(), sleep_until(self.check_at));
+        tokio::pin!(stopped, nudged, check);
         // Frames that came together with the login's reply.
         if let Err(lost) = self.take_frames() {
             return lost;
@@ -129,6 +133,9 @@ impl<S: EventSink> LinkTask<S> {
         loop {
             self.inbound.reserve(READ_CHUNK);
             let has_room = self.has_room();
+            if self.check_at < check.deadline() {
+                check.as_mut().reset(self.check_at);
+            }
             // Every branch is cancel-safe: read_buf and write_buf move bytes only when they
             // resolve, recv takes a request only when it resolves, and a nudge that was not taken
             // stays due. Requests come before reads without starving them, since `has_room` ends.
@@ -152,14 +159,16 @@ impl<S: EventSink> LinkTask<S> {
                     }
                 }
                 // A FreeSWITCH that sends or has something to read needs none.
-                () = self.nudge.notified(), if self.outbound.is_empty() => {
+                () = &mut nudged, if self.outbound.is_empty() => {
+                    nudged.set(nudge.notified());
                     self.outbound.extend_from_slice(b"\n");
                     self.queued += 1;
                 }
-                () = tokio::time::sleep_until(self.check_at) => {
-                    if let Err(lost) = self.check_liveness() {
+                () = &mut check => {
+                    if Instant::now() >= self.check_at && let Err(lost) = self.check_liveness() {
                         return lost;
                     }
+                    check.as_mut().reset(self.check_at);
                 }
             }
         }
