@@ -23,7 +23,7 @@ pub use command::Command;
 pub use connection::{Connection, ConnectionConfig};
 pub use connector::{ConnectError, Connector, Credentials};
 pub use dialer::{BoxIo, Dialer, Io, TcpDialer};
-pub use event::{Event, EventError, parse_number};
+pub use event::{Event, EventError, decimal, parse_number};
 pub use frame::{ContentType, Frame};
 pub use header::{HeaderLine, Headers, filled_value, value_text};
 pub use link::{EventSink, Link, LinkError, Liveness, Lost, NoEvents, Reply};

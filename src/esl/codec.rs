@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::event::{Event, EventError};
+use super::event::{Event, EventError, decimal};
 use super::frame::{ContentType, Frame};
 
 /// `userauth` writes its reply into a buffer of 512 bytes, of which 510 reach the wire behind the
@@ -187,11 +187,14 @@ impl Decoder {
             // Stray line ends between frames mean nothing.
             let stray = buffer.iter().take_while(|&&byte| byte == b'\n').count();
             buffer.advance(stray);
+            if let Some(head) = event_head(buffer) {
+                return self.checked(head).map(Some);
+            }
         }
         // The first of two line feeds may be the last byte of what was scanned before.
         let from = self.scanned.saturating_sub(1);
         let found = find_empty_line(&buffer[from..]).map(|at| from + at + 2);
-        let head_len = match found {
+        let len = match found {
             Some(end) if self.may_be_cut && end > CUT_REPLY_BYTES && is_cut(buffer) => {
                 CUT_REPLY_BYTES
             }
@@ -199,37 +202,52 @@ impl Decoder {
             None if self.may_be_cut && buffer.len() >= CUT_REPLY_BYTES && is_cut(buffer) => {
                 CUT_REPLY_BYTES
             }
-            None if buffer.len() > self.limits.max_header_bytes => {
-                return Err(FrameError::HeaderTooLong {
-                    limit: self.limits.max_header_bytes,
-                });
-            }
             None => {
+                self.check_len(buffer.len())?;
                 self.scanned = buffer.len();
                 return Ok(None);
             }
         };
-        if head_len > self.limits.max_header_bytes {
-            return Err(FrameError::HeaderTooLong {
-                limit: self.limits.max_header_bytes,
-            });
+        self.check_len(len)?;
+        let head = read_head(&buffer[..len])?;
+        self.checked(head).map(Some)
+    }
+
+    fn check_len(&self, len: usize) -> Result<(), FrameError> {
+        let limit = self.limits.max_header_bytes;
+        match len > limit {
+            true => Err(FrameError::HeaderTooLong { limit }),
+            false => Ok(()),
         }
-        let (content_type, body_len) = read_head(&buffer[..head_len])?;
-        if content_type != ContentType::AuthRequest {
+    }
+
+    fn checked(&mut self, head: Head) -> Result<Head, FrameError> {
+        self.check_len(head.len)?;
+        if head.content_type != ContentType::AuthRequest {
             self.may_be_cut = false;
         }
-        if body_len > self.limits.max_body_bytes {
+        if head.body_len > self.limits.max_body_bytes {
             return Err(FrameError::BodyTooLong {
-                announced: body_len,
+                announced: head.body_len,
                 limit: self.limits.max_body_bytes,
             });
         }
-        Ok(Some(Head {
-            content_type,
-            len: head_len,
-            body_len,
-        }))
+        Ok(head)
     }
+}
+
+/// The head of an event, if it has the very form in which FreeSWITCH writes it (`listener_run` in
+/// `mod_event_socket.c`), which is sooner compared than read.
+fn event_head(bytes: &[u8]) -> Option<Head> {
+    let length = bytes.strip_prefix(b"Content-Length: ")?;
+    let digits = length.iter().take_while(|byte| byte.is_ascii_digit());
+    let (length, rest) = length.split_at(digits.count());
+    let body = rest.strip_prefix(b"\nContent-Type: text/event-plain\n\n")?;
+    Some(Head {
+        content_type: ContentType::EventPlain,
+        len: bytes.len() - body.len(),
+        body_len: decimal(length)?.try_into().ok()?,
+    })
 }
 
 /// Where two line feeds stand. A header block has few lines, so this is sooner done than a search
@@ -262,7 +280,7 @@ fn take_frame(buffer: &mut BytesMut, head: Head) -> Frame {
 
 /// Content type and length, the two headers that framing needs; of doubles the first counts, as
 /// everywhere.
-fn read_head(head: &[u8]) -> Result<(ContentType, usize), FrameError> {
+fn read_head(head: &[u8]) -> Result<Head, FrameError> {
     let mut content_type = None;
     let mut length = None;
     for line in head.split(|&byte| byte == b'\n') {
@@ -276,10 +294,11 @@ fn read_head(head: &[u8]) -> Result<(ContentType, usize), FrameError> {
             content_type = Some(ContentType::from_wire(value));
         }
     }
-    Ok((
-        content_type.unwrap_or(ContentType::Unknown),
-        length.unwrap_or(0),
-    ))
+    Ok(Head {
+        content_type: content_type.unwrap_or(ContentType::Unknown),
+        len: head.len(),
+        body_len: length.unwrap_or(0),
+    })
 }
 
 fn parse_length(value: &[u8]) -> Result<usize, FrameError> {

@@ -244,6 +244,37 @@ fn write_header(plain: &mut String, name: &str, value: &str) {
     };
 }
 
+/// A decimal number, as FreeSWITCH writes its time stamps: digits alone. Eight of them are read at
+/// once, since each event has many.
+pub fn decimal(value: &[u8]) -> Option<u64> {
+    let (eights, rest) = value.as_chunks();
+    let number = eights.iter().try_fold(0u64, |number, eight| {
+        number
+            .checked_mul(100_000_000)?
+            .checked_add(eight_digits(*eight)?)
+    })?;
+    let number = rest.iter().try_fold(number, |number, byte| {
+        let digit = byte.is_ascii_digit().then_some(byte & 15)?;
+        number.checked_mul(10)?.checked_add(u64::from(digit))
+    });
+    number.filter(|_| !value.is_empty())
+}
+
+/// Pairs of digits become numbers at once, then pairs of those, then the pair that is left.
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    let text = u64::from_le_bytes(text);
+    let high = |text: u64| text & 0xf0f0_f0f0_f0f0_f0f0;
+    // Digits are 0x30 to 0x39.
+    let zeros = 0x3030_3030_3030_3030;
+    if high(text) != zeros || high(text + 0x0606_0606_0606_0606) != zeros {
+        return None;
+    }
+    let digits = text - zeros;
+    let twos = (digits * 10 + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos * 100 + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
+}
+
 /// A value in hand as a number.
 pub fn parse_number<T: std::str::FromStr>(value: &[u8]) -> Option<T> {
     std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()

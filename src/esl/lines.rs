@@ -12,9 +12,10 @@ pub(super) struct Lines<'a> {
     bytes: &'a [u8],
     /// Where the next line starts.
     start: usize,
-    /// Where the chunk starts whose line feeds are known.
-    chunk: usize,
-    /// Those of its line feeds that are still ahead.
+    /// Where the chunk ends whose line feeds are known, and what follows it.
+    known: usize,
+    rest: &'a [u8],
+    /// Line feeds of that chunk that are still ahead.
     feeds: u64,
 }
 
@@ -25,8 +26,9 @@ impl<'a> Lines<'a> {
         Self {
             bytes,
             start: 0,
-            chunk: 0,
-            feeds: feeds_at(bytes, 0),
+            known: 0,
+            rest: bytes,
+            feeds: 0,
         }
     }
 }
@@ -37,16 +39,23 @@ impl<'a> Iterator for Lines<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         while self.feeds == 0 {
-            self.chunk += CHUNK;
-            if self.chunk >= self.bytes.len() {
+            if let Some((chunk, rest)) = self.rest.split_first_chunk() {
+                self.feeds = feeds(chunk);
+                self.rest = rest;
+            } else if self.rest.is_empty() {
                 // The last line need not end.
                 let last = self.bytes.get(self.start..)?;
                 self.start = self.bytes.len();
                 return (!last.is_empty()).then_some(last);
+            } else {
+                let mut chunk = [0; CHUNK];
+                chunk[..self.rest.len()].copy_from_slice(self.rest);
+                self.feeds = feeds(&chunk);
+                self.rest = &[];
             }
-            self.feeds = feeds_at(self.bytes, self.chunk);
+            self.known += CHUNK;
         }
-        let end = self.chunk + self.feeds.trailing_zeros() as usize;
+        let end = self.known - CHUNK + self.feeds.trailing_zeros() as usize;
         self.feeds &= self.feeds - 1;
         let line = self.bytes.get(self.start..end)?;
         if line.is_empty() {
@@ -71,19 +80,6 @@ pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The line feeds of a chunk, one bit for each byte.
-#[inline]
-fn feeds_at(bytes: &[u8], at: usize) -> u64 {
-    let rest = bytes.get(at..).unwrap_or_default();
-    match rest.first_chunk() {
-        Some(chunk) => feeds(chunk),
-        None => {
-            let mut chunk = [0; CHUNK];
-            chunk[..rest.len()].copy_from_slice(rest);
-            feeds(&chunk)
-        }
-    }
-}
-
 #[inline]
 fn feeds(chunk: &[u8; CHUNK]) -> u64 {
     let feed = u8x16::splat(b'\n');

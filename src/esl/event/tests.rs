@@ -188,4 +188,12 @@ proptest! {
         }
         prop_assert_eq!(from_json.body(), body.as_bytes());
     }
+
+    #[test]
+    fn decimals_are_read_as_numbers(value in prop_oneof![
+        "[0-9]{0,22}", "[0-9/:a+]{0,10}", "[0-9]{7}\\PC", Just("18446744073709551616".to_owned()),
+    ]) {
+        let number = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok());
+        prop_assert_eq!(decimal(value.as_bytes()), number.flatten());
+    }
 }
