@@ -13,6 +13,7 @@ mod found;
 mod index;
 mod live;
 mod session;
+mod told;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use claim::FREESWITCH_CALL_VARIABLE;
 use forget::OnForget;
 use live::LiveCounts;
 use session::{Effect, Outcome};
+use told::{Header, Told};
 use watch::Shard;
 
 /// Enough that two nodes' event tasks seldom meet.
@@ -177,7 +179,10 @@ impl Tracker {
     }
 
     fn take_in(&self, node: &NodeId, event: &Event, adopts: bool) -> Option<Applied> {
-        let id = event.headers().raw("Unique-ID")?;
+        let told = Told::read(event.headers(), &self.variable);
+        // FreeSWITCH writes the name in this way; whoever sends an event of their own may not.
+        let id = told.get(Header::Id);
+        let id = id.or_else(|| event.headers().raw("Unique-ID"))?;
         let id = std::str::from_utf8(id).ok()?;
         // A UUID has nothing to decode; a SIP Call-ID taken as one may have.
         let decoded;
@@ -187,7 +192,7 @@ impl Tracker {
         } else {
             id
         };
-        if event.headers().raw("Event-Name") == Some(b"CHANNEL_UUID") {
+        if told.get(Header::EventName) == Some(b"CHANNEL_UUID") {
             self.forget_former_id(node, event);
         }
         let (session, effect, moves) = {
@@ -215,7 +220,7 @@ impl Tracker {
             let Outcome {
                 effect,
                 claims_anew,
-            } = session.apply(event, &self.variable);
+            } = session.apply(event, &told, &self.variable);
             let moves = match is_new || claims_anew {
                 true => self.settle(session),
                 false => Vec::new(),

@@ -83,17 +83,21 @@ impl Claim {
             None if self.is_tracked => None,
             None => heard.channel,
         };
-        let Some(name) = source.and_then(filled_value) else {
+        let Some(name) = source else {
+            return is_new_origin;
+        };
+        let known = match &self.said {
+            Some(said) => said.as_str(),
+            None => own.as_str(),
+        };
+        // An id has nothing that would be encoded.
+        if name == known.as_bytes() {
+            return is_new_origin;
+        }
+        let Some(name) = filled_value(name).filter(|name| *name != *known) else {
             return is_new_origin;
         };
         let is_own = *name == *own.as_str();
-        let is_known = match &self.said {
-            Some(said) => *name == *said.as_str(),
-            None => is_own,
-        };
-        if is_known {
-            return is_new_origin;
-        }
         match (is_own, name.parse()) {
             (true, _) => self.said = None,
             (false, Ok(name)) => self.said = Some(name),

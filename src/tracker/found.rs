@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::session::{Application, Session};
+use super::told::Told;
 use super::{CallVariable, Tracker};
 use crate::domain::{CallState, ChannelState, HangupCause, NodeId, SessionId};
 use crate::esl::Event;
@@ -159,7 +160,7 @@ impl Session {
     /// This session as an answer shows it.
     fn as_found(&self, dump: &Event, variable: &CallVariable) -> Self {
         let mut found = self.clone();
-        found.apply(dump, variable);
+        found.apply(dump, &Told::read(dump.headers(), variable), variable);
         found.complete(self, dump);
         found
     }

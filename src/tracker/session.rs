@@ -5,15 +5,18 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::claim::{Claim, Heard};
+use super::told::{Header, Told};
 use super::{CallVariable, Labels};
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
-use crate::esl::{Event, parse_number, value_text};
+use crate::esl::{Event, decimal, value_text};
 
 mod header;
 mod variables;
 
 pub(super) use header::event_time;
-use header::{Told, set, set_time, sip_status, time_of, told, wire_call_state, wire_state};
+use header::{
+    set, set_time, sip_status, time_of, wire_call_state, wire_cause, wire_direction, wire_state,
+};
 
 /// One party of a leg.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -237,87 +240,76 @@ impl Session {
         (self.age, self.id.as_str())
     }
 
-    /// Takes in an event in one pass over its headers.
-    pub(super) fn apply(&mut self, event: &Event, variable: &CallVariable) -> Outcome {
-        let mut name: &[u8] = b"";
-        let mut heard = Heard::default();
-        let mut other_leg = None;
-        let mut bridged_leg = None;
-        let mut is_called = false;
-        let mut cause = None;
-        let mut application = None;
-        let mut application_data = None;
-        let mut sip_code = None;
-        let mut has_variables = false;
-        for line in event.headers().lines() {
-            if line.first() == Some(&b'v')
-                && let Some(value) = variable.value_in(line)
-            {
-                heard.tracked = heard.tracked.or(Some(value));
-            }
-            let Some((header, value)) = told(line) else {
-                continue;
-            };
-            match header {
-                Told::EventName => name = value,
-                Told::EventTime => heard.at = heard.at.or_else(|| parse_number(value)),
-                Told::State => self.advance(wire_state(value)),
-                Told::CallState => self.advance_call(wire_call_state(value)),
-                Told::ChannelName => set(&mut self.channel_name, value),
-                Told::Direction => {
-                    self.direction = std::str::from_utf8(value)
-                        .ok()
-                        .and_then(Direction::from_wire)
-                        .or(self.direction);
-                }
-                Told::AnswerState => self.answered |= value == b"answered",
-                Told::ChannelCall => heard.channel = heard.channel.or(Some(value)),
-                Told::Originator => heard.originator = heard.originator.or(Some(value)),
-                Told::OtherType => is_called = value == b"originator",
-                Told::OtherHalf => heard.other_half = heard.other_half.or(Some(value)),
-                Told::HangupCause => {
-                    cause = std::str::from_utf8(value)
-                        .ok()
-                        .and_then(|name| name.parse().ok());
-                }
-                Told::Application => application = application.or(Some(value)),
-                Told::ApplicationData => application_data = application_data.or(Some(value)),
-                Told::OtherLeg => other_leg = other_leg.or(Some(value)),
-                Told::BridgedLeg => bridged_leg = bridged_leg.or(Some(value)),
-                Told::CallerName => set(&mut self.caller.name, value),
-                Told::CallerNumber => set(&mut self.caller.number, value),
-                Told::CalleeName => set(&mut self.callee.name, value),
-                Told::CalleeNumber => set(&mut self.callee.number, value),
-                Told::Destination => set(&mut self.destination, value),
-                Told::Created => set_time(&mut self.times.created, value),
-                Told::Progress if self.times.progress.is_some() => {}
-                Told::Progress => set_time(&mut self.times.progress, value),
-                Told::Answered => set_time(&mut self.times.answered, value),
-                Told::Bridged => set_time(&mut self.times.bridged, value),
-                Told::Held => set_time(&mut self.times.held, value),
-                Told::HungUp => set_time(&mut self.times.hung_up, value),
-                Told::SipStatus => sip_code = sip_status(value),
-                Told::Profile => set(&mut self.profile, value),
-                Told::IdVariable => has_variables = true,
-            }
+    /// Takes in an event by what it tells.
+    pub(super) fn apply(
+        &mut self,
+        event: &Event,
+        told: &Told<'_>,
+        variable: &CallVariable,
+    ) -> Outcome {
+        use Header as H;
+        let name = told.get(H::EventName).unwrap_or_default();
+        let at = told.get(H::EventTime).and_then(decimal);
+        let time = at.and_then(time_of);
+        // Most events say again what is known, which is sooner compared than read.
+        if let Some(state) = told.get(H::State)
+            && state != self.state.name().as_bytes()
+        {
+            self.advance(wire_state(state));
         }
-        let other_leg = other_leg.or(bridged_leg);
-        let time = heard.at.and_then(time_of);
-        heard.is_answer = name == b"CHANNEL_DATA";
-        heard.was_bridged = self.times.bridged.is_some();
-        if is_called && heard.originator.is_none() {
-            heard.originator = other_leg;
+        if let Some(state) = told.get(H::CallState)
+            && state != self.call_state.name().as_bytes()
+        {
+            self.advance_call(wire_call_state(state));
         }
-        self.last_event = heard.at.or(self.last_event);
-        if has_variables {
-            self.keep_variables(event, heard.at);
+        self.answered |= told.get(H::AnswerState) == Some(b"answered");
+        if let Some(direction) = told.get(H::Direction)
+            && self.direction.map(Direction::name).map(str::as_bytes) != Some(direction)
+        {
+            self.direction = wire_direction(direction).or(self.direction);
         }
+        set(&mut self.channel_name, told.get(H::ChannelName));
+        set(&mut self.caller.name, told.get(H::CallerName));
+        set(&mut self.caller.number, told.get(H::CallerNumber));
+        set(&mut self.callee.name, told.get(H::CalleeName));
+        set(&mut self.callee.number, told.get(H::CalleeNumber));
+        set(&mut self.destination, told.get(H::Destination));
+        set(&mut self.profile, told.get(H::Profile));
+        set_time(&mut self.times.created, told.get(H::Created));
+        if self.times.progress.is_none() {
+            set_time(&mut self.times.progress, told.get(H::EarlyMedia));
+            set_time(&mut self.times.progress, told.get(H::Progress));
+        }
+        set_time(&mut self.times.answered, told.get(H::Answered));
+        set_time(&mut self.times.bridged, told.get(H::Bridged));
+        set_time(&mut self.times.held, told.get(H::Held));
+        set_time(&mut self.times.hung_up, told.get(H::HungUp));
+        self.last_event = at.or(self.last_event);
+        if told.get(H::IdVariable).is_some() {
+            self.keep_variables(event, at);
+        }
+        let other_leg = told.get(H::OtherLeg).or(told.get(H::BridgedLeg));
+        let is_called = told.get(H::OtherType) == Some(b"originator");
+        let heard = Heard {
+            at,
+            is_answer: name == b"CHANNEL_DATA",
+            was_bridged: self.times.bridged.is_some(),
+            tracked: told.get(H::CallVariable),
+            channel: told.get(H::ChannelCall),
+            originator: told.get(H::Originator).or(other_leg.filter(|_| is_called)),
+            other_half: told.get(H::OtherHalf),
+        };
         // What a channel says of its call when it ends is about the channel alone: FreeSWITCH has
         // parted it from its partner by then.
         let is_ending = !self.is_live() || self.state.is_down() || name == b"CHANNEL_HANGUP";
         let mut claims_anew = !is_ending && self.hear(&heard, variable);
         let text = |value: Option<&[u8]>| value.map(|value| value_text(value).into_owned());
         let other_leg = || text(other_leg).and_then(|id| id.parse().ok());
+        let end = |session: &mut Self| {
+            let cause = told.get(H::HangupCause).and_then(wire_cause);
+            let sip_code = told.get(H::SipStatus).and_then(sip_status);
+            session.end(cause, sip_code, time);
+        };
         match name {
             b"CHANNEL_PROGRESS" | b"CHANNEL_PROGRESS_MEDIA" => {
                 self.times.progress = self.times.progress.or(time);
@@ -332,14 +324,14 @@ impl Session {
             b"CHANNEL_UNPARK" => self.parked = false,
             b"CHANNEL_HOLD" => self.times.held = time.or(self.times.held),
             b"CHANNEL_EXECUTE" => {
-                if let Some(name) = text(application) {
-                    let arguments = text(application_data).unwrap_or_default();
+                if let Some(name) = text(told.get(H::Application)) {
+                    let arguments = text(told.get(H::ApplicationData)).unwrap_or_default();
                     self.application = Some(Application { name, arguments });
                 }
             }
             b"CHANNEL_BRIDGE" => {
                 if let Some(peer) = other_leg() {
-                    claims_anew |= self.bridged_with(&peer, None, time, heard.at);
+                    claims_anew |= self.bridged_with(&peer, None, time, at);
                     return Outcome {
                         effect: Effect::Bridged(peer),
                         claims_anew,
@@ -357,16 +349,16 @@ impl Session {
                     };
                 }
             }
-            b"CHANNEL_HANGUP" => self.end(cause, sip_code, time),
+            b"CHANNEL_HANGUP" => end(self),
             b"CHANNEL_HANGUP_COMPLETE" => {
-                self.end(cause, sip_code, time);
+                end(self);
                 self.final_event = Some(event.clone());
             }
             b"CHANNEL_DESTROY" => {
-                self.end(cause, sip_code, time);
+                end(self);
                 self.state = ChannelState::Destroy;
             }
-            _ if self.state.is_down() => self.end(cause, sip_code, time),
+            _ if self.state.is_down() => end(self),
             _ => {}
         }
         let effect = match self.peer.take_if(|_| self.hangup.is_some()) {
