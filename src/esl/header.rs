@@ -91,6 +91,13 @@ impl Headers {
         Lines::new(&self.0)
     }
 
+    /// What stands on the wire from the first line on that begins so; nothing when none does.
+    pub fn from_line(&self, start: &[u8]) -> &[u8] {
+        let mut found = memmem::find_iter(&self.0, start);
+        let at = found.find(|at| *at == 0 || self.0[at - 1] == b'\n');
+        at.map_or(&[], |at| &self.0[at..])
+    }
+
     /// All headers in the order of the wire, decoded to text; the flag says whether bytes that
     /// are not UTF-8 were replaced.
     pub fn iter_text(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>, bool)> {

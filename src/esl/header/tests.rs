@@ -115,4 +115,12 @@ proptest! {
         let wrote: Vec<_> = lines.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.replace(':', "%3A").into_bytes())).collect();
         prop_assert_eq!(back, wrote);
     }
+
+    #[test]
+    fn lines_are_given_from_the_first_one_on_that_begins_so(
+        before in "(a: [av_]{0,3}\n){0,3}", rest in "(v_[ab]: [av_]?\n(a: v_\n)?){0,3}",
+    ) {
+        let headers = headers(format!("{before}{rest}"));
+        prop_assert_eq!(headers.from_line(b"v_"), rest.as_bytes());
+    }
 }

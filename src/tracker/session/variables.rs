@@ -30,8 +30,16 @@ impl Session {
     /// The same, of an event whose time stamp is known.
     pub(super) fn keep_variables(&mut self, event: &Event, told_at: Option<u64>) {
         if self.variables_at <= told_at {
-            self.variables = Some(event.clone());
+            // The last event of most legs says again what the one before said, which stays anyway.
+            let last = self.final_event.as_ref();
+            let same = last.filter(|last| variables(last) == variables(event));
+            self.variables = Some(same.unwrap_or(event).clone());
             self.variables_at = told_at;
         }
     }
+}
+
+/// The lines from the first variable on: most events end with their variables.
+fn variables(event: &Event) -> &[u8] {
+    event.headers().from_line(VARIABLE_PREFIX)
 }
