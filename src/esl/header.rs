@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use memchr::memmem;
 use percent_encoding::percent_decode;
 
 use super::lines::{Lines, empty_line};

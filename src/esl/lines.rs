@@ -71,11 +71,18 @@ impl<'a> Iterator for Lines<'a> {
 /// Where the first empty line is.
 pub(super) fn empty_line(bytes: &[u8]) -> Option<usize> {
     let mut was_feed = 1;
-    (0..bytes.len()).step_by(CHUNK).find_map(|chunk| {
-        let feeds = feeds_at(bytes, chunk);
+    bytes.chunks(CHUNK).enumerate().find_map(|(number, part)| {
+        let feeds = match part.first_chunk() {
+            Some(chunk) => feeds(chunk),
+            None => {
+                let mut chunk = [0; CHUNK];
+                chunk[..part.len()].copy_from_slice(part);
+                feeds(&chunk)
+            }
+        };
         let empty = feeds & (feeds << 1 | was_feed);
         was_feed = feeds >> 63;
-        (empty != 0).then(|| chunk + empty.trailing_zeros() as usize)
+        (empty != 0).then(|| number * CHUNK + empty.trailing_zeros() as usize)
     })
 }
 
