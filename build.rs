@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use prost::Message as _;
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut files: Vec<PathBuf> = fs::read_dir("proto/switchgate/v1")?
         .map(|entry| Ok(entry?.path()))
@@ -47,7 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .include_source_info(false)
         .open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin");
-    fs::write(out, bare.file_descriptor_set().encode_to_vec())?;
+    // As protox has it: the types of prost know not every option, `debug_redact` for one.
+    fs::write(out, bare.encode_file_descriptor_set())?;
 
     println!("cargo:rerun-if-changed=proto");
     Ok(())
