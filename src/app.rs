@@ -19,11 +19,15 @@ use crate::fleet::{Fleet, LinkRecipe, Sinks};
 use crate::grpc::{Api, Deadlines, GrpcConfig, Health, Server, Services};
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
+use crate::telemetry::audit::{Audit, AuditError};
 use crate::tracker::{Tracker, TrackerConfig};
 
 /// What is left when RPCs have used the grace period up: for the calls to be hung up that nobody waits
 /// for any more, and then for the links to say goodbye.
 const LINK_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the last lines of the audit may take to the disk.
+const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The parts of a gateway, wired. It connects to its nodes at once and serves when it runs.
 #[derive(Debug)]
@@ -32,6 +36,7 @@ pub struct App {
     server: Server,
     control: Control,
     once: Arc<Once>,
+    audit: Audit,
     /// Connections, RPCs and streams.
     front: Drain,
     /// Links, jobs and everything that RPCs need.
@@ -54,6 +59,9 @@ pub enum AppError {
     /// The descriptor set is malformed.
     #[error("reflection is broken")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The audit cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 // === impl App ===
@@ -125,6 +133,7 @@ impl App {
             drain: back.clone(),
             cut: CancellationToken::new(),
             job_timeout: config.jobs.default_timeout,
+            trace_variables: config.tracing.variables().into(),
         };
         let once_config = OnceConfig {
             retention: config.jobs.retention,
@@ -132,6 +141,7 @@ impl App {
         };
         let services = Services {
             access: Access::default(),
+            audit: Audit::open(&config.audit)?,
             control: control.clone(),
             once: Once::new(once_config, &front),
             drain: front.clone(),
@@ -156,6 +166,7 @@ impl App {
             server: Server::new(&services, grpc)?,
             control,
             once: services.once,
+            audit: services.audit,
             front,
             back,
             grace: config.shutdown.grace,
@@ -179,6 +190,11 @@ impl App {
     /// What came of requests with a `request_id`, for tests that look behind the API.
     pub fn once(&self) -> &Arc<Once> {
         &self.once
+    }
+
+    /// Who changed what; to open its file anew.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// What answers requests, for those that come by another way than a socket.
@@ -231,6 +247,9 @@ impl App {
                 left = self.back.running(),
                 "grace period is over; links are cut"
             );
+        }
+        if !self.audit.flush(AUDIT_PATIENCE).await {
+            warn!("audit lines may be missing");
         }
         info!("stopped");
         front_done && back_done

@@ -8,10 +8,11 @@ mod signal;
 mod sim;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogConfig, Problems};
+use crate::config::{LogConfig, Problems, TracingConfig};
 use crate::telemetry::TelemetryError;
 
 pub use check_config::CheckConfig;
@@ -67,6 +68,9 @@ pub enum Command {
     /// Prints one line and says the same by its exit code.
     Healthcheck(Healthcheck),
 }
+
+/// How long the last spans may take to the collector.
+const TRACES_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Flags for logs.
 #[derive(Debug, Clone, Default, Args)]
@@ -144,16 +148,23 @@ impl LogArgs {
     }
 }
 
-/// Starts logging, then the runtime, and runs until done.
-fn run_logged<T, F>(log: &LogConfig, run: F) -> Result<T, CliError>
+/// Starts the runtime, logging and traces, and runs until done; then sends the spans that are left,
+/// unless it was told to leave at once.
+fn run_logged<T, F>(log: &LogConfig, tracing: &TracingConfig, run: F) -> Result<T, CliError>
 where
     F: Future<Output = Result<T, CliError>>,
 {
-    crate::telemetry::init(log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let telemetry = {
+        let _runtime = runtime.enter();
+        crate::telemetry::init(log, tracing)?
+    };
     let outcome = runtime.block_on(run);
+    if !matches!(outcome, Err(CliError::Forced(_))) {
+        runtime.block_on(telemetry.finish(TRACES_PATIENCE));
+    }
     // What still blocks a thread must not hold up the exit: the time to finish is over.
     runtime.shutdown_background();
     outcome

@@ -9,6 +9,7 @@ mod check;
 mod layers;
 mod loader;
 mod node;
+mod observed;
 mod password;
 mod problem;
 mod section;
@@ -23,6 +24,7 @@ use serde::Serialize;
 pub use added::NodeParts;
 pub use loader::{Loader, NodeNeed};
 pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
+pub use observed::{AuditConfig, TracingConfig};
 pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};
 pub use problem::{Origin, Problem, Problems};
 pub use section::{
@@ -32,7 +34,7 @@ pub use section::{
 #[cfg(test)]
 pub(crate) use source::fake::Fake;
 pub use source::{Process, Source};
-pub use value::{EventNames, LogFormat, Size};
+pub use value::{AuditPolicy, EventNames, LogFormat, SipHeader, Size};
 
 /// Variables that name a key begin with this, with two underscores between the parts of the key.
 /// One underscore alone would read the variables that Kubernetes makes for a service which is
@@ -64,6 +66,10 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// Logs.
     pub log: LogConfig,
+    /// Traces.
+    pub tracing: TracingConfig,
+    /// The audit.
+    pub audit: AuditConfig,
 }
 
 // === impl Config ===

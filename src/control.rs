@@ -91,6 +91,8 @@ pub struct Control {
     pub cut: CancellationToken,
     /// Time-out of a job that has none of its own.
     pub job_timeout: Duration,
+    /// Variables of a placed call that hold its trace, while there are traces.
+    pub trace_variables: Arc<[String]>,
 }
 
 // === impl Control ===
@@ -212,6 +214,7 @@ mod tests {
             drain,
             cut: CancellationToken::new(),
             job_timeout: Duration::from_secs(1),
+            trace_variables: Arc::default(),
         }
     }
 

@@ -12,6 +12,7 @@ mod identity;
 mod job_service;
 mod node_service;
 mod node_watch;
+mod observe;
 mod page;
 mod peer;
 mod rpc;
@@ -36,12 +37,15 @@ pub use server::{GrpcConfig, Server};
 use crate::access::{Access, Caller};
 use crate::control::{Control, Once};
 use crate::shutdown::Drain;
+use crate::telemetry::audit::Audit;
 
 /// What the services are made of. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// Who may do what.
     pub access: Access,
+    /// Who changed what.
+    pub audit: Audit,
     /// The verbs.
     pub control: Control,
     /// What came of requests with a `request_id`.

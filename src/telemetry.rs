@@ -1,14 +1,28 @@
-//! Logs: to standard error, readable on a terminal and JSON elsewhere.
+//! What operators see: logs, traces and the audit.
+//!
+//! The floors below `grpc` know spans of the crate `tracing` alone, with the target [`SPANS`];
+//! what OpenTelemetry is, only this module knows.
+
+pub mod audit;
+mod logs;
+pub mod redact;
+mod spans;
+mod traces;
 
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing::Dispatch;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, TracingConfig};
 
-/// Why logging could not start.
+pub(crate) use spans::{FAILED, continue_from, error_type, remote_trace_id};
+pub use spans::{SPANS, detach, trace_id, traceparent};
+pub use traces::Traces;
+
+/// Why logging or tracing could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// `log.level` is no filter; a loaded configuration never causes it.
@@ -17,97 +31,77 @@ pub enum TelemetryError {
     /// The process logs already.
     #[error("logging was started twice")]
     Twice(#[from] tracing::dispatcher::SetGlobalDefaultError),
+    /// `tracing.headers_file` cannot be read.
+    #[error("cannot read {path} (tracing.headers_file); name a file that this user may read")]
+    HeadersFile {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line of `tracing.headers_file` is no header. It may be secret, so it is not shown.
+    #[error("line {line} of {path} (tracing.headers_file) is no header; write `name: value`")]
+    Header {
+        /// The file.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+    },
+    /// `tracing.otlp_endpoint` cannot be used; a loaded configuration never causes it.
+    #[error("spans cannot be exported to tracing.otlp_endpoint")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// Starts logging to standard error, once in the life of the process.
+/// What was started; ends the traces.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<Traces>,
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Sends the spans that are left, within `patience`.
+    pub async fn finish(self, patience: Duration) {
+        if let Some(traces) = self.traces {
+            traces.finish(patience).await;
+        }
+    }
+}
+
+/// Starts logging to standard error, and traces where they are asked for, once in the life of the
+/// process; within a runtime, to which the connection of the exporter belongs.
 ///
 /// # Errors
-/// When it was started before, or when the level is no filter.
-pub fn init(config: &LogConfig) -> Result<(), TelemetryError> {
+/// When it was started before, or the configuration cannot be used.
+pub fn init(log: &LogConfig, tracing: &TracingConfig) -> Result<Telemetry, TelemetryError> {
     let terminal = io::stderr().is_terminal();
-    let dispatch = dispatch(config, terminal, io::stderr)?;
-    Ok(tracing::dispatcher::set_global_default(dispatch)?)
+    let traces = tracing
+        .is_on()
+        .then(|| Traces::start(tracing))
+        .transpose()?;
+    let dispatch = dispatch(log, terminal, io::stderr, traces.as_ref())?;
+    tracing::dispatcher::set_global_default(dispatch)?;
+    Ok(Telemetry { traces })
 }
 
-fn dispatch<W>(config: &LogConfig, terminal: bool, writer: W) -> Result<Dispatch, TelemetryError>
+/// Who takes logs and, where there are traces, spans.
+///
+/// # Errors
+/// When the level is no filter.
+pub fn dispatch<W>(
+    config: &LogConfig,
+    terminal: bool,
+    writer: W,
+    traces: Option<&Traces>,
+) -> Result<Dispatch, TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let json = match config.format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::builder().parse(&config.level)?)
-        .with_writer(writer);
-    if json {
-        let builder = builder.json().flatten_event(true).with_span_list(false);
-        return Ok(builder.into());
-    }
-    // https://no-color.org: set to anything but nothing.
-    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    Ok(builder.with_ansi(colour).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    // === impl Memory ===
-
-    impl io::Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// What is logged at two levels with this configuration.
-    fn logged(level: &str, format: LogFormat, terminal: bool) -> String {
-        let memory = Memory::default();
-        let level = level.to_owned();
-        let writer = memory.clone();
-        let dispatch = dispatch(&LogConfig { level, format }, terminal, move || {
-            writer.clone()
-        })
-        .unwrap();
-        tracing::dispatcher::with_default(&dispatch, || {
-            let _span = tracing::info_span!("link", node = "fs1").entered();
-            tracing::info!(sessions = 3, "node ready");
-            tracing::debug!("detail");
-        });
-        let bytes = memory.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[test]
-    fn away_from_a_terminal_each_line_is_one_object() {
-        let text = logged("info", LogFormat::Auto, false);
-        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
-        assert_eq!(line["message"], "node ready");
-        assert_eq!(line["sessions"], 3);
-        assert_eq!(line["span"]["node"], "fs1");
-        assert_eq!(logged("info", LogFormat::Json, true).lines().count(), 1);
-    }
-
-    #[test]
-    fn on_a_terminal_lines_are_text_and_the_level_counts() {
-        assert!(logged("debug", LogFormat::Auto, true).contains("detail"));
-        let text = logged("info", LogFormat::Text, false);
-        assert!(
-            text.contains("node ready sessions=3") && !text.contains("detail"),
-            "{text}"
-        );
-        assert_eq!(logged("off", LogFormat::Text, false), "");
-    }
+    let registry = tracing_subscriber::registry().with(logs::layer(config, terminal, writer)?);
+    // Without traces there is no layer at all, so that spans are off where they stand.
+    Ok(match traces {
+        Some(traces) => registry.with(traces.layer().boxed()).into(),
+        None => registry.into(),
+    })
 }

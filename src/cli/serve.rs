@@ -103,8 +103,8 @@ impl Serve {
     /// When the configuration is wrong, the server cannot start, or a second signal came.
     pub fn run(&self, source: &dyn Source) -> Result<(), CliError> {
         let config = self.load(source)?;
-        let log = config.log.clone();
-        run_logged(&log, async {
+        let (log, tracing) = (config.log.clone(), config.tracing.clone());
+        run_logged(&log, &tracing, async {
             for node in config.nodes_with_default_password() {
                 tracing::warn!(
                     node = %node.id,

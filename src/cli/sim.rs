@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{CliError, Ending, LogArgs, run_logged, run_until_signal};
-use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source};
+use crate::config::{DEFAULT_ESL_PASSWORD, Loader, Source, TracingConfig};
 use crate::domain::check_wire_text;
 use crate::shutdown::Drain;
 use crate::sim::SimConfig;
@@ -61,7 +61,7 @@ impl Sim {
     /// When the log settings are wrong, the address is taken, or a second signal came.
     pub fn run(self, source: &dyn Source) -> Result<(), CliError> {
         let log = self.log.lay(Loader::new(source)).load()?.log;
-        run_logged(&log, async {
+        run_logged(&log, &TracingConfig::default(), async {
             match run_until_signal(|stop| simulate(self, stop)).await? {
                 Ending::Own(outcome) => outcome,
                 Ending::Forced(signal) => Err(CliError::Forced(signal)),

@@ -1,6 +1,7 @@
 //! What no single value shows: ranges, contradictions, and nodes that are complete.
 
 mod node;
+mod observed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -104,6 +105,8 @@ impl<'a> Check<'a> {
             events: tree.events,
             shutdown: tree.shutdown,
             log: tree.log,
+            tracing: tree.tracing,
+            audit: tree.audit,
         };
         self.durations(&config);
         self.counts(&config);
@@ -111,6 +114,7 @@ impl<'a> Check<'a> {
         self.contradictions(&config);
         self.level(&config.log.level);
         self.call_variable(&config.sessions.call_variable);
+        self.tracing(&config.tracing);
         self.event_names("events.always", &config.events.always);
         self.node_count(written, need);
 
@@ -171,6 +175,7 @@ impl<'a> Check<'a> {
                 config.events.heartbeat_interval,
             ),
             ("shutdown.grace", config.shutdown.grace),
+            ("tracing.timeout", config.tracing.timeout),
         ];
         for (key, span) in positive {
             if span.is_zero() {

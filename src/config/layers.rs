@@ -10,8 +10,8 @@ use yaml_serde::{Mapping, Value};
 
 use super::problem::{Origin, Problem, Problems};
 use super::{
-    EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
-    node::NodeEntry,
+    AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig, SessionsConfig,
+    ShutdownConfig, TracingConfig, node::NodeEntry,
 };
 
 /// The one key whose list the environment numbers.
@@ -32,6 +32,8 @@ pub(super) struct Tree {
     pub(super) events: EventsConfig,
     pub(super) shutdown: ShutdownConfig,
     pub(super) log: LogConfig,
+    pub(super) tracing: TracingConfig,
+    pub(super) audit: AuditConfig,
 }
 
 /// The layers laid over each other so far. They hold passwords as they were written, hence no
@@ -124,6 +126,12 @@ impl Layers {
         nodes.map_or(0, |nodes| {
             nodes.iter().position(named).unwrap_or(nodes.len())
         })
+    }
+
+    /// Whether a key of a section was given.
+    pub(super) fn has(&self, section: &str, name: &str) -> bool {
+        let section = self.root.get(section);
+        section.is_some_and(|section| section.get(name).is_some())
     }
 
     /// Where the value of a key came from.

@@ -22,6 +22,14 @@ pub enum NodeNeed {
     Optional,
 }
 
+/// OpenTelemetry's own variables, which say what neither the file nor a variable of ours does; the
+/// first one counts.
+const OPENTELEMETRY: [(&str, &str); 3] = [
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_endpoint"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    ("OTEL_SERVICE_NAME", "service_name"),
+];
+
 /// Reads a configuration from its layers and reports everything that is wrong with it at once.
 ///
 /// Each layer replaces single values of the one below: the file, then `RUST_LOG` (for
@@ -146,7 +154,25 @@ impl<'a> Loader<'a> {
                 }
             }
         }
+        self.lay_opentelemetry(layers, problems);
         problems.absorb(fallback(password, password_file, self.source))
+    }
+
+    fn lay_opentelemetry(&self, layers: &mut Layers, problems: &mut Problems) {
+        let variables = self.source.variables();
+        for (wanted, key) in OPENTELEMETRY {
+            let named = |(name, value): &&(String, OsString)| name == wanted && !value.is_empty();
+            let Some((name, value)) = variables.iter().find(named) else {
+                continue;
+            };
+            if layers.has("tracing", key) {
+                continue;
+            }
+            if let Some(text) = problems.absorb(text(name, value.clone())) {
+                let origin = Origin::Environment(name.clone());
+                problems.absorb(layers.set(&["tracing", key], text, origin));
+            }
+        }
     }
 
     fn lay_flags(&self, layers: &mut Layers, problems: &mut Problems) {

@@ -32,6 +32,21 @@ pub enum LogFormat {
     Json,
 }
 
+/// The SIP header that holds the trace of a call. Written `true`, `false` or its name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SipHeader(Option<String>);
+
+/// What becomes of RPCs that change something while the audit cannot be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditPolicy {
+    /// They go on, and the lines that are missing are counted.
+    #[default]
+    Continue,
+    /// They are refused.
+    Refuse,
+}
+
 /// A type that one key can have. The messages never quote the value: whoever reports them adds
 /// it, or leaves it out when it is a secret.
 pub(super) trait Leaf: Sized {
@@ -49,7 +64,14 @@ pub(super) trait Leaf: Sized {
     fn from_truth(_: bool) -> Option<Self> {
         None
     }
+
+    fn from_fraction(_: f64) -> Option<Self> {
+        None
+    }
 }
+
+/// The header of W3C Trace Context.
+const TRACEPARENT: &str = "traceparent";
 
 const UNITS: [(&str, usize); 4] = [
     ("GiB", 1 << 30),
@@ -112,6 +134,25 @@ impl fmt::Display for Size {
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+// === impl SipHeader ===
+
+impl SipHeader {
+    /// Its name, if there is to be one.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
+impl Serialize for SipHeader {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.name() {
+            Some(TRACEPARENT) => serializer.serialize_bool(true),
+            Some(name) => serializer.serialize_str(name),
+            None => serializer.serialize_bool(false),
+        }
     }
 }
 
@@ -261,6 +302,54 @@ impl Leaf for LogFormat {
     }
 }
 
+impl Leaf for SipHeader {
+    const WHAT: &'static str = "true, false or the name of a SIP header";
+    const REMEDY: &'static str = "write letters, digits and -, such as X-Traceparent";
+
+    fn from_text(text: &str) -> Option<Self> {
+        if let Ok(truth) = text.parse() {
+            return Self::from_truth(truth);
+        }
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let fits = (1..=64).contains(&text.len()) && text.chars().all(is_name);
+        fits.then(|| Self(Some(text.to_owned())))
+    }
+
+    fn from_truth(truth: bool) -> Option<Self> {
+        Some(Self(truth.then(|| TRACEPARENT.to_owned())))
+    }
+}
+
+impl Leaf for AuditPolicy {
+    const WHAT: &'static str = "a policy";
+    const REMEDY: &'static str = "write continue or refuse";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "continue" => Some(Self::Continue),
+            "refuse" => Some(Self::Refuse),
+            _ => None,
+        }
+    }
+}
+
+impl Leaf for f64 {
+    const WHAT: &'static str = "a number";
+    const REMEDY: &'static str = "write a number such as 0.1";
+
+    fn from_text(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        u32::try_from(number).ok().map(Self::from)
+    }
+
+    fn from_fraction(number: f64) -> Option<Self> {
+        Some(number)
+    }
+}
+
 /// For `#[serde(deserialize_with)]`.
 pub(super) fn read<'de, D: Deserializer<'de>, T: Leaf>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(LeafVisitor(PhantomData))
@@ -301,6 +390,10 @@ impl<T: Leaf> Visitor<'_> for LeafVisitor<T> {
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
         T::from_number(number).ok_or_else(Self::refuse)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        T::from_fraction(number).ok_or_else(Self::refuse)
     }
 
     fn visit_bool<E: Error>(self, truth: bool) -> Result<T, E> {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use tracing::{Instrument as _, Span, info_span};
+
 use super::{Control, accepted, ended};
-use crate::domain::{Deadline, Failure, Reason, SessionId};
+use crate::domain::{Deadline, Failure, NodeId, Reason, SessionId};
 use crate::esl::Command;
 use crate::fleet::Node;
+use crate::telemetry::SPANS;
 use crate::tracker::{Session, Sighting, Watch};
 
 /// A command whose reply was lost with its link may still have worked: so long is waited for its
@@ -74,7 +77,8 @@ pub(super) async fn await_effect<T: Send + 'static>(
     mut watch: EffectWatch<T>,
     deadline: Deadline,
 ) -> Result<T, Failure> {
-    match deadline.bound(watch.seen()).await {
+    let seen = deadline.bound(watch.seen());
+    match seen.instrument(wait_span(what, node.id())).await {
         Some(Ok(effect)) => effect,
         Some(Err(lost)) => {
             let message = format!("{what} was accepted, but its effect cannot be seen: {lost}");
@@ -91,4 +95,14 @@ pub(super) async fn await_effect<T: Send + 'static>(
                 .with("command_sent", true))
         }
     }
+}
+
+/// The wait for the event that proves a command's effect.
+pub(super) fn wait_span(what: &str, node: &NodeId) -> Span {
+    info_span!(
+        target: SPANS,
+        "wait for the effect",
+        switchgate.command = what,
+        switchgate.node.id = %node,
+    )
 }

@@ -1,12 +1,14 @@
 //! Running jobs: one task for each, which outlives the caller.
 
 mod elsewhere;
+mod legs;
+mod trace;
 
 use std::pin::pin;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug_span, warn};
+use tracing::{Instrument as _, Span, debug_span, warn};
 
 use super::{Control, TAKE_TIMEOUT};
 use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, Reason, SessionId};
@@ -65,7 +67,7 @@ impl Control {
             return Ok(id);
         }
         let legs = match request.command.as_str() {
-            "originate" => legs_of(&request.arguments),
+            "originate" => legs::named_in(&request.arguments),
             _ => Vec::new(),
         };
         let node = match &request.session {
@@ -147,6 +149,7 @@ impl Control {
         let id = spec.id.clone();
         let deadline = Deadline::after(spec.timeout);
         let session = spec.session.clone();
+        let trace = trace::span(&spec);
         let cancel = self.jobs.register(spec)?;
         // Not before: what others expect of the same ids is theirs.
         for leg in &legs {
@@ -160,19 +163,18 @@ impl Control {
             legs,
             deadline,
             cancel,
+            trace: trace.clone(),
         };
-        let span = debug_span!("job", job = %id, node = %node.id());
+        let span = debug_span!(parent: None, "job", job = %id, node = %node.id());
         let stopped = self.drain.stopped();
-        self.drain.spawn(
-            async move {
-                tokio::select! {
-                    biased;
-                    () = stopped => {}
-                    () = run.run(command) => {}
-                }
+        let task = async move {
+            tokio::select! {
+                biased;
+                () = stopped => {}
+                () = run.run(command) => {}
             }
-            .instrument(span),
-        );
+        };
+        self.drain.spawn(task.instrument(trace).instrument(span));
         Ok(id)
     }
 
@@ -257,6 +259,7 @@ struct Run {
     legs: Vec<SessionId>,
     deadline: Deadline,
     cancel: CancellationToken,
+    trace: Span,
 }
 
 /// What came of a job's command.
@@ -284,6 +287,7 @@ impl Run {
         for leg in &self.legs {
             self.control.tracker.unexpect(leg);
         }
+        trace::tell_end(&self.trace, &self.control.jobs, &self.id);
     }
 
     async fn until_end(&self, command: Command) {
@@ -466,18 +470,6 @@ pub fn api_command(command: &str, arguments: &str) -> Result<ApiCommand, Failure
         };
         Failure::invalid(field, error.to_string())
     })
-}
-
-/// The legs that an originate in FreeSWITCH's own syntax names. Of one that names none nobody can
-/// tell which they are.
-fn legs_of(arguments: &str) -> Vec<SessionId> {
-    let named = arguments.split("origination_uuid=").skip(1);
-    named
-        .filter_map(|rest| {
-            let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
-            rest[..end.unwrap_or(rest.len())].parse().ok()
-        })
-        .collect()
 }
 
 fn was_sent(failure: &Failure) -> bool {

@@ -10,9 +10,11 @@ use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span};
 
 use crate::domain::{Deadline, Failure, Identity, Reason};
 use crate::shutdown::Drain;
+use crate::telemetry::{self, SPANS};
 
 /// How many outcomes are kept, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -196,13 +198,17 @@ impl Once {
         let once = Arc::clone(self);
         let id = request.id.clone();
         let action = AssertUnwindSafe(action(left)).catch_unwind();
-        self.drain.spawn(async move {
+        // It may outlive its caller, whose span is not to wait for it.
+        let span = info_span!(target: SPANS, parent: None, "once");
+        telemetry::detach(&span);
+        let run = async move {
             // Nobody knows how far an action came that panicked, so it is not to be repeated.
             let result = action.await.unwrap_or_else(|_| Err(panicked()));
             once.finished(&id, ticket, is_final(&result));
             let erased = result.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>);
             outcome_tx.send_replace(Some(erased));
-        });
+        };
+        self.drain.spawn(run.instrument(span));
         Ok(Joined {
             outcome: outcome_rx,
             interest: Some(interest),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
-use super::effect::AFTERMATH;
+use super::effect::{AFTERMATH, wait_span};
 use super::{Control, Seen};
 use crate::chance;
 use crate::domain::{Deadline, Failure, HangupCause, JobId, Reason, SessionId};
@@ -19,7 +20,7 @@ use crate::tracker::{Watch, WatchLost};
 mod request;
 
 pub use request::{CallIds, Originate, OriginateWait};
-use request::{check, command, is_race, ring_time};
+use request::{add_trace, check, command, is_race, ring_time};
 
 /// What the job is given beyond all ringing: FreeSWITCH counts whole seconds for each leg, and its
 /// own end tells more than the job's time-out.
@@ -88,14 +89,17 @@ impl Control {
         let mut guard = CancelOnDrop::new(self, job, is_first && !request.detach);
 
         let seen = select_all(watches.iter_mut().map(|watch| Box::pin(watch.seen())));
-        let result = tokio::select! {
-            biased;
-            (seen, _, _) = seen => seen.map_err(|lost| self.unseen(job, &lost)),
-            result = self.without_events(job) => result,
-            () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(job, request.detach || !is_first)),
-            () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
-            () = self.cut.cancelled() => Err(self.shut_down(job, request.detach || !is_first)),
+        let outcome = async {
+            tokio::select! {
+                biased;
+                (seen, _, _) = seen => seen.map_err(|lost| self.unseen(job, &lost)),
+                result = self.without_events(job) => result,
+                () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(job, request.detach || !is_first)),
+                () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
+                () = self.cut.cancelled() => Err(self.shut_down(job, request.detach || !is_first)),
+            }
         };
+        let result = outcome.instrument(wait_span("originate", node.id())).await;
         let result = match result {
             Ok(seen) if is_race(request) => Ok(self.winner(job, seen).await),
             result => result,
@@ -143,7 +147,9 @@ impl Control {
         let ring = ring_time(request, deadline);
         let is_shared = !request.identity.id.is_empty();
         let mark = is_shared.then(|| chance::uuid().to_string());
-        let api = command(request, legs, ring, mark.as_deref())
+        let mut command = command(request, legs, ring, mark.as_deref());
+        add_trace(&mut command.variables, &self.trace_variables);
+        let api = command
             .to_api()
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))
             .inspect_err(|_| node.gives_up(legs))?;

@@ -100,6 +100,18 @@ impl Command {
         Self::line("userauth", &format!("{user}:{password}"))
     }
 
+    /// What it is without its arguments, which may be secret: `api uuid_kill`, `sendmsg`.
+    pub fn verb(&self) -> &str {
+        let line = self.bytes.split(|byte| *byte == b'\n').next();
+        let line = str::from_utf8(line.unwrap_or_default()).unwrap_or_default();
+        let words = match line.starts_with("api ") || line.starts_with("bgapi ") {
+            true => 2,
+            false => 1,
+        };
+        let mut ends = line.match_indices(' ').map(|(at, _)| at);
+        &line[..ends.nth(words - 1).unwrap_or(line.len())]
+    }
+
     /// The bytes on the wire.
     pub fn as_bytes(&self) -> &Bytes {
         &self.bytes
@@ -150,6 +162,27 @@ mod tests {
             assert!(Command::filter(hostile, "x").is_err());
             assert!(Command::auth(hostile).is_err());
             assert!(Command::userauth("u@d", hostile).is_err());
+        }
+    }
+
+    #[test]
+    fn a_verb_has_no_arguments() {
+        let verb = |line: &str| Command::rendered(format!("{line}\n\n")).verb().to_owned();
+        for (line, expected) in [
+            ("api uuid_kill 1 NORMAL", "api uuid_kill"),
+            ("api status", "api status"),
+            ("api", "api"),
+            (
+                "bgapi originate user/1 &park()\nJob-UUID: 1",
+                "bgapi originate",
+            ),
+            ("bgapi status\nJob-UUID: 1", "bgapi status"),
+            ("sendmsg 1\ncall-command: execute", "sendmsg"),
+            ("auth ClueCon", "auth"),
+            ("noevents", "noevents"),
+            ("", ""),
+        ] {
+            assert_eq!(verb(line), expected);
         }
     }
 

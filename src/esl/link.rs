@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{Level, Span, span_enabled};
 
 use super::codec::FrameError;
 use super::command::Command;
@@ -15,6 +17,7 @@ use super::frame::{ContentType, Frame};
 use super::header::Headers;
 use super::outcome::Outcome;
 use crate::domain::Deadline;
+use crate::telemetry::SPANS;
 
 mod task;
 
@@ -104,6 +107,8 @@ pub(super) struct Request {
     /// Set when the task takes the request, for a caller that gives up.
     taken: Arc<AtomicBool>,
     reply: oneshot::Sender<Result<Reply, LinkError>>,
+    /// To tell the command's span how long it was in the queue, while there are traces.
+    queued: Option<(Span, Instant)>,
 }
 
 // === impl Link ===
@@ -158,10 +163,12 @@ impl Link {
 
     async fn exchange(&self, command: Command, taken: Arc<AtomicBool>) -> Result<Reply, LinkError> {
         let (reply_tx, reply_rx) = oneshot::channel();
+        let is_traced = span_enabled!(target: SPANS, Level::INFO);
         let request = Request {
             command,
             taken,
             reply: reply_tx,
+            queued: is_traced.then(|| (Span::current(), Instant::now())),
         };
         if self.requests.send(request).await.is_err() {
             return Err(LinkError::NotSent(self.lost_cause()));

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument as _, info_span};
 
 use super::NodeSpec;
 use super::figures::Figures;
@@ -17,6 +19,7 @@ use super::sync::Sweep;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
 use crate::esl::{Command, Event, Link, LinkError, Reply};
 use crate::events::EventSet;
+use crate::telemetry::{self, SPANS};
 use crate::tracker::Labels;
 
 /// After which a retry makes sense when a node is away.
@@ -208,9 +211,25 @@ impl Node {
         session: Option<&SessionId>,
         deadline: Deadline,
     ) -> Result<Reply, Failure> {
-        let result = self.pool.send(command, session, deadline).await;
+        let span = info_span!(
+            target: SPANS,
+            "esl",
+            otel.name = command.verb(),
+            otel.kind = "client",
+            switchgate.command = command.verb(),
+            switchgate.node.id = %self.id,
+            switchgate.queue_ms = Empty,
+            "error.type" = Empty,
+            otel.status_code = Empty,
+        );
+        let sent = self.pool.send(command, session, deadline);
+        let result = sent.instrument(span.clone()).await;
         result.map_err(|error| {
             let failure = self.failure(&error);
+            if !span.is_disabled() {
+                span.record("error.type", telemetry::error_type(failure.reason()));
+                span.record("otel.status_code", telemetry::FAILED);
+            }
             match session {
                 Some(session) => failure.session(session),
                 None => failure,

@@ -16,10 +16,12 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 use tower::Service as _;
+use tracing::Instrument as _;
 
 use super::event_service::body;
 use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
+use super::observe::Observed;
 use super::peer::Peer;
 use super::rpc::Rpc;
 use super::status::status;
@@ -103,27 +105,35 @@ impl Api {
         if let Some(deadline) = deadline::take(request.headers_mut()) {
             request.extensions_mut().insert(deadline);
         }
-        tokio::select! {
-            biased;
-            response = or_internal(self.route(request, peer)) => body::unpack(response),
-            () = self.cut_off() => {
-                let message = "the gateway shuts down; the request may have been executed";
-                let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
-                status(&failure).into_http()
+        let observed = Observed::begin(
+            &self.services.audit,
+            request.uri().path(),
+            request.headers(),
+            peer,
+        );
+        let request = observed.request(request.map(Body::new));
+        let answer = async {
+            tokio::select! {
+                biased;
+                response = or_internal(self.route(request, peer, &observed)) => body::unpack(response),
+                () = self.cut_off() => {
+                    let message = "the gateway shuts down; the request may have been executed";
+                    let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
+                    status(&failure).into_http()
+                }
             }
-        }
+        };
+        let response = answer.instrument(observed.span().clone()).await;
+        observed.answered(response)
     }
 
     /// Gives the request to its service, which acts for the caller.
-    async fn route<B>(
+    async fn route(
         &self,
-        request: Request<B>,
+        request: Request<Body>,
         peer: &Peer,
-    ) -> Result<http::Response<Body>, Infallible>
-    where
-        B: hyper::body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+        observed: &Observed,
+    ) -> Result<http::Response<Body>, Infallible> {
         let Some(rpc) = Rpc::at(request.uri().path()) else {
             return self.open.clone().call(request).await;
         };
@@ -134,11 +144,11 @@ impl Api {
                 .map(HeaderValue::as_bytes),
             certificate: peer.certificate.as_deref(),
         };
-        let services = match self.services.access.admit(proof, &rpc.path).await {
+        let admitted = self.services.access.admit(proof, &rpc.path).await;
+        let services = match admitted.and_then(|caller| observed.admitted(caller)) {
             Ok(caller) => self.services.on_behalf_of(caller),
             Err(failure) => return Ok(status(&failure).into_http()),
         };
-        let request = request.map(Body::new);
         let limit = self.max_message_bytes;
         macro_rules! serve {
             ($server:ident) => {

@@ -20,6 +20,8 @@ pub struct Rpc {
     pub method: String,
     /// It changes nothing, as its option `idempotency_level` says.
     pub reads: bool,
+    /// It answers with a stream.
+    pub streams: bool,
 }
 
 static RPCS: LazyLock<HashMap<String, Rpc>> = LazyLock::new(rpcs);
@@ -60,6 +62,7 @@ fn rpcs() -> HashMap<String, Rpc> {
                     service: service_name.clone(),
                     method: method.name().to_owned(),
                     reads: level == Some(IdempotencyLevel::NoSideEffects),
+                    streams: method.server_streaming(),
                 };
                 rpcs.insert(path, rpc);
             }

@@ -134,6 +134,13 @@ mod tests {
     }
 
     #[test]
+    fn spans_name_reasons_as_the_api_does() {
+        for reason in ALL {
+            assert_eq!(crate::telemetry::error_type(reason), reason_name(reason));
+        }
+    }
+
+    #[test]
     fn a_status_carries_reason_metadata_violations_and_retry() {
         let failure = Failure::invalid("session_id", "is empty")
             .with("node_id", "a")

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::domain::{Deadline, Failure, Identity, JobId, SessionId};
 use crate::esl::quote::{Leg, LegStrategy, OriginateCommand, Target};
 use crate::fleet::Selector;
+use crate::telemetry;
 use crate::tracker::Labels;
 
 /// What a ringing leg is given beyond the caller's deadline, so that it is the gateway that ends
@@ -178,6 +179,23 @@ pub(super) fn command(
         // Early media is progress; only an answer is an answer.
         ignore_early_media: true,
         target: request.target.clone(),
+    }
+}
+
+/// Lets whoever reads the call's records find its trace. What the client sets itself stays.
+pub(super) fn add_trace(variables: &mut Vec<(String, String)>, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let Some(traceparent) = telemetry::traceparent() else {
+        return;
+    };
+    for name in names {
+        // FreeSWITCH does not tell names apart by their case.
+        let is_set = |(known, _): &(String, String)| known.eq_ignore_ascii_case(name);
+        if !variables.iter().any(is_set) {
+            variables.push((name.clone(), traceparent.clone()));
+        }
     }
 }
 

@@ -251,6 +251,9 @@ impl<S: EventSink> LinkTask<S> {
             return;
         }
         request.taken.store(true, Ordering::Release);
+        if let Some((span, at)) = request.queued {
+            span.record("switchgate.queue_ms", at.elapsed().as_secs_f64() * 1e3);
+        }
         self.enqueue(&request.command, Waiter::Caller(request.reply));
     }
 
