@@ -36,6 +36,7 @@ pub mod pb;
 pub mod shutdown;
 pub mod sim;
 pub mod telemetry;
+pub mod tls;
 pub mod tracker;
 
 /// Events are blocks of some kilobytes that one thread makes and another one frees much later,
