@@ -10,16 +10,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::access::{Access, Caller};
-use crate::config::{Config, EslConfig};
+use crate::config::{self, Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
-use crate::esl::{Command, ConnectionConfig, Dialer, Limits, Liveness, TcpDialer};
+use crate::esl::{self, Command, ConnectionConfig, Dialer, Liveness, TcpDialer};
 use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
 use crate::fleet::{Fleet, LinkRecipe, Sinks};
-use crate::grpc::{Api, Deadlines, GrpcConfig, Health, Server, Services};
+use crate::grpc::{Api, Deadlines, GrpcConfig, Health, Limits, Server, Services, Transport};
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
 use crate::telemetry::audit::{Audit, AuditError};
+use crate::tls::{Flaws, Tls};
 use crate::tracker::{Tracker, TrackerConfig};
 
 /// What is left when RPCs have used the grace period up: for the calls to be hung up that nobody waits
@@ -56,6 +57,9 @@ pub enum AppError {
         /// Why.
         source: io::Error,
     },
+    /// The files of TLS are bad.
+    #[error("no TLS (grpc.tls)")]
+    Tls(#[from] Flaws),
     /// The descriptor set is malformed.
     #[error("reflection is broken")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -70,7 +74,7 @@ impl App {
     /// Wires a gateway and binds its listener.
     ///
     /// # Errors
-    /// When the listener cannot be bound.
+    /// When the listener cannot be bound, or the files of TLS are bad.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
         let dialer = TcpDialer {
             silence: config.esl.probe_after,
@@ -154,16 +158,21 @@ impl App {
             heartbeat_interval: config.events.heartbeat_interval,
             encodings: Arc::default(),
         };
-        let grpc = GrpcConfig {
-            max_message_bytes: config.grpc.max_message_bytes.bytes(),
-            keepalive_interval: config.grpc.keepalive_interval,
-            keepalive_timeout: config.grpc.keepalive_timeout,
-            max_concurrent_streams: config.grpc.max_concurrent_streams,
-            reflection: config.grpc.reflection,
-        };
+        let tls = config.grpc.tls.files().map(Tls::load).transpose()?;
+        if let Some(tls) = &tls {
+            let (stopped, tls) = (front.stopped(), tls.clone());
+            let polled = tls.poll(config.grpc.tls.reload_interval);
+            front.spawn(async move {
+                tokio::select! {
+                    biased;
+                    () = stopped => {}
+                    () = polled => {}
+                }
+            });
+        }
         Ok(Self {
             listener,
-            server: Server::new(&services, grpc)?,
+            server: Server::new(&services, server_config(&config.grpc), tls)?,
             control,
             once: services.once,
             audit: services.audit,
@@ -202,12 +211,18 @@ impl App {
         self.server.api()
     }
 
+    /// Its connections and its TLS, for metrics and for a reload on request.
+    pub fn transport(&self) -> Transport {
+        self.server.transport()
+    }
+
     /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,
     /// no new connections, streams end, RPCs under way finish, links say goodbye. RPCs that do not
     /// finish end with SHUTTING_DOWN. Says whether all was done within the grace period.
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
         if let Ok(address) = self.address() {
-            info!(%address, "serving gRPC");
+            let tls = self.server.transport().tls().is_some();
+            info!(%address, tls, "serving gRPC");
         }
         let health = self.server.api().health().clone();
         self.front.spawn(serve_when_ready(
@@ -269,25 +284,45 @@ async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
     }
 }
 
-fn link_recipe(esl: &EslConfig, dialer: Arc<dyn Dialer>) -> LinkRecipe {
-    LinkRecipe {
-        timeout: esl.connect_timeout,
+fn server_config(config: &config::GrpcConfig) -> GrpcConfig {
+    GrpcConfig {
+        max_message_bytes: config.max_message_bytes.bytes(),
+        reflection: config.reflection,
+        max_connections: config.max_connections,
+        max_handshakes: config.max_handshakes,
         limits: Limits {
-            max_header_bytes: esl.max_header_bytes.bytes(),
-            max_body_bytes: esl.max_frame_bytes.bytes(),
+            handshake_timeout: config.handshake_timeout,
+            keepalive_interval: config.keepalive_interval,
+            keepalive_timeout: config.keepalive_timeout,
+            max_connection_age: config.max_connection_age,
+            max_connection_age_grace: config.max_connection_age_grace,
+            max_concurrent_streams: config.max_concurrent_streams,
+            max_pending_resets: config.max_pending_resets,
+            max_header_bytes: u32::try_from(config.max_header_bytes.bytes()).unwrap_or(u32::MAX),
+            max_send_buffer_bytes: config.max_send_buffer_bytes.bytes(),
+        },
+    }
+}
+
+fn link_recipe(config: &EslConfig, dialer: Arc<dyn Dialer>) -> LinkRecipe {
+    LinkRecipe {
+        timeout: config.connect_timeout,
+        limits: esl::Limits {
+            max_header_bytes: config.max_header_bytes.bytes(),
+            max_body_bytes: config.max_frame_bytes.bytes(),
         },
         dialer,
         link: ConnectionConfig {
-            max_pending: esl.max_pending,
+            max_pending: config.max_pending,
             liveness: Liveness {
-                probe_after: esl.probe_after,
-                dead_after: esl.dead_after,
+                probe_after: config.probe_after,
+                dead_after: config.dead_after,
                 probe: Command::noevents(),
             },
             ..ConnectionConfig::default()
         },
-        query_timeout: esl.query_timeout,
-        backoff: (esl.backoff.min, esl.backoff.max),
-        command_links: esl.command_links,
+        query_timeout: config.query_timeout,
+        backoff: (config.backoff.min, config.backoff.max),
+        command_links: config.command_links,
     }
 }

@@ -6,6 +6,7 @@
 
 mod added;
 mod check;
+mod grpc;
 mod layers;
 mod loader;
 mod node;
@@ -19,17 +20,19 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 pub use added::NodeParts;
+pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
 pub use loader::{Loader, NodeNeed};
 pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
 pub use observed::{AuditConfig, TracingConfig};
 pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};
 pub use problem::{Origin, Problem, Problems};
 pub use section::{
-    BackoffConfig, DEFAULT_GRPC_PORT, DeadlinesConfig, EslConfig, EventsConfig, GrpcConfig,
-    JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
+    BackoffConfig, EslConfig, EventsConfig, JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
 };
 #[cfg(test)]
 pub(crate) use source::fake::Fake;
@@ -88,5 +91,11 @@ impl Config {
     pub fn nodes_with_default_password(&self) -> impl Iterator<Item = &NodeConfig> {
         let default = |node: &&NodeConfig| *node.password.origin() == PasswordOrigin::Default;
         self.nodes.iter().filter(default)
+    }
+
+    /// The key of TLS, if every user of this machine may read it.
+    pub fn key_open_to_all(&self) -> Option<&Path> {
+        let key = self.grpc.tls.key.as_deref()?;
+        crate::tls::key_is_open_to_all(key).then_some(key)
     }
 }

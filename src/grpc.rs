@@ -3,10 +3,13 @@
 
 mod api;
 mod call_service;
+mod connection;
 mod convert;
 mod deadline;
 mod event_service;
 mod filter;
+mod gate;
+mod handshake;
 mod health;
 mod identity;
 mod job_service;
@@ -15,6 +18,7 @@ mod node_watch;
 mod observe;
 mod page;
 mod peer;
+mod preface;
 mod rpc;
 mod server;
 mod session_service;
@@ -29,10 +33,11 @@ pub use api::Api;
 pub use event_service::Encodings;
 #[cfg(any(test, fuzzing))]
 pub use filter::try_text;
+pub use gate::ConnectionFigures;
 pub use health::Health;
 pub use peer::Peer;
 pub use rpc::Rpc;
-pub use server::{GrpcConfig, Server};
+pub use server::{GrpcConfig, Limits, Server, Transport};
 
 use crate::access::{Access, Caller};
 use crate::control::{Control, Once};

@@ -50,6 +50,14 @@ impl CheckConfig {
                 node.id
             )?;
         }
+        if let Some(key) = config.key_open_to_all() {
+            writeln!(
+                aside,
+                "warning: grpc.tls.key: every user may read `{}`; chmod 600 it, or mount the secret \
+                 with defaultMode 0400",
+                key.display()
+            )?;
+        }
         out.write_all(config.to_yaml()?.as_bytes())?;
         Ok(())
     }

@@ -112,6 +112,10 @@ impl Serve {
                     "no password configured, using FreeSWITCH's default"
                 );
             }
+            if let Some(key) = config.key_open_to_all() {
+                let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
+                tracing::warn!(key = %key.display(), remedy, "every user may read the TLS key");
+            }
             let demo = self.demo;
             match run_until_signal(|stop| serve(config, demo, stop)).await? {
                 Ending::Own(outcome) => outcome,

@@ -2,6 +2,7 @@
 
 mod node;
 mod observed;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -115,6 +116,7 @@ impl<'a> Check<'a> {
         self.level(&config.log.level);
         self.call_variable(&config.sessions.call_variable);
         self.tracing(&config.tracing);
+        self.tls(&config.grpc.tls);
         self.event_names("events.always", &config.events.always);
         self.node_count(written, need);
 
@@ -155,8 +157,15 @@ impl<'a> Check<'a> {
     fn durations(&mut self, config: &Config) {
         let Config { grpc, esl, .. } = config;
         let positive = [
+            ("grpc.tls.reload_interval", grpc.tls.reload_interval),
+            ("grpc.handshake_timeout", grpc.handshake_timeout),
             ("grpc.keepalive_interval", grpc.keepalive_interval),
             ("grpc.keepalive_timeout", grpc.keepalive_timeout),
+            ("grpc.max_connection_age", grpc.max_connection_age),
+            (
+                "grpc.max_connection_age_grace",
+                grpc.max_connection_age_grace,
+            ),
             ("grpc.deadlines.default", grpc.deadlines.default),
             ("grpc.deadlines.originate", grpc.deadlines.originate),
             ("grpc.deadlines.max", grpc.deadlines.max),
@@ -204,6 +213,9 @@ impl<'a> Check<'a> {
                 "grpc.max_concurrent_streams",
                 config.grpc.max_concurrent_streams as usize,
             ),
+            ("grpc.max_connections", config.grpc.max_connections),
+            ("grpc.max_handshakes", config.grpc.max_handshakes),
+            ("grpc.max_pending_resets", config.grpc.max_pending_resets),
             ("esl.max_pending", config.esl.max_pending),
             ("sessions.history_events", config.sessions.history_events),
             ("jobs.max_finished", config.jobs.max_finished),
@@ -234,6 +246,18 @@ impl<'a> Check<'a> {
                 config.grpc.max_message_bytes,
                 kib(64),
                 most,
+            ),
+            (
+                "grpc.max_header_bytes",
+                config.grpc.max_header_bytes,
+                kib(4),
+                kib(1024),
+            ),
+            (
+                "grpc.max_send_buffer_bytes",
+                config.grpc.max_send_buffer_bytes,
+                kib(16),
+                Size::from_mib(64),
             ),
             (
                 "esl.max_frame_bytes",

@@ -1,56 +1,10 @@
 //! The sections of the tree with their defaults.
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::value::{EventNames, LogFormat, Size, read, write_duration};
-
-/// Port of the gRPC server by default.
-pub const DEFAULT_GRPC_PORT: u16 = 50061;
-
-/// The gRPC server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GrpcConfig {
-    /// Address and port to listen on. Default 127.0.0.1:50061; port 0 takes any free one.
-    #[serde(deserialize_with = "read")]
-    pub listen: SocketAddr,
-    /// Largest message that is taken or sent, in bytes. Default 4MiB, which is also what gRPC
-    /// clients take by default.
-    #[serde(deserialize_with = "read")]
-    pub max_message_bytes: Size,
-    /// Time between HTTP/2 pings to a silent client. Default 30s.
-    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
-    pub keepalive_interval: Duration,
-    /// Time after which a client that answers no ping is gone. Default 10s.
-    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
-    pub keepalive_timeout: Duration,
-    /// Most calls at once on one connection. Default 1000.
-    #[serde(deserialize_with = "read")]
-    pub max_concurrent_streams: u32,
-    /// Whether server reflection answers, by which grpcurl knows the services. Default true.
-    #[serde(deserialize_with = "read")]
-    pub reflection: bool,
-    /// How long a call may take.
-    pub deadlines: DeadlinesConfig,
-}
-
-/// How long a unary call may take. A client's own deadline counts where it gives one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DeadlinesConfig {
-    /// For a call without a deadline of its own. Default 30s.
-    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
-    pub default: Duration,
-    /// For an Originate without a deadline of its own; phones ring long. Default 2m.
-    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
-    pub originate: Duration,
-    /// Longest deadline that a client can ask for; a longer one is cut to it. Default 1h.
-    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
-    pub max: Duration,
-}
 
 /// Each link to the event socket of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,30 +143,6 @@ pub struct LogConfig {
 }
 
 // === impl Default ===
-
-impl Default for GrpcConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_GRPC_PORT)),
-            max_message_bytes: Size::from_mib(4),
-            keepalive_interval: Duration::from_secs(30),
-            keepalive_timeout: Duration::from_secs(10),
-            max_concurrent_streams: 1000,
-            reflection: true,
-            deadlines: DeadlinesConfig::default(),
-        }
-    }
-}
-
-impl Default for DeadlinesConfig {
-    fn default() -> Self {
-        Self {
-            default: Duration::from_secs(30),
-            originate: Duration::from_secs(120),
-            max: Duration::from_secs(3600),
-        }
-    }
-}
 
 impl Default for EslConfig {
     fn default() -> Self {

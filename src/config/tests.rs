@@ -227,8 +227,8 @@ fn errors_name_key_value_remedy_and_origin() {
             "grpc: 5 is not a mapping of keys; write its keys below it, indented (switchgate.yaml)",
         ),
         (
-            "grpc: {5: 6}",
-            "grpc.5: is no key; the keys here are `listen`, `max_message_bytes`, `keepalive_interval`, `keepalive_timeout`, `max_concurrent_streams`, `reflection`, `deadlines` (switchgate.yaml)",
+            "esl: {backoff: {5: 6}}",
+            "esl.backoff.5: is no key; the keys here are `min`, `max` (switchgate.yaml)",
         ),
         (
             "nodes: fs1",
@@ -263,8 +263,8 @@ fn errors_name_key_value_remedy_and_origin() {
             "grpc.?: has a key that is not text; write keys as plain words (switchgate.yaml)",
         ),
         (
-            "grpc: {listen.port: 1}",
-            "grpc.listen.port: is no key; the keys here are `listen`, `max_message_bytes`, `keepalive_interval`, `keepalive_timeout`, `max_concurrent_streams`, `reflection`, `deadlines` (switchgate.yaml)",
+            "shutdown: {grace.max: 1}",
+            "shutdown.grace.max: is no key; the keys here are `grace`, `delay` (switchgate.yaml)",
         ),
         (
             "- 1",

@@ -4,11 +4,14 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
+
+use crate::tls::ClientCertificates;
 
 /// A number of bytes. Written as a plain number or with a binary unit: `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,6 +288,29 @@ impl Leaf for String {
 
     fn from_text(text: &str) -> Option<Self> {
         Some(text.to_owned())
+    }
+}
+
+impl Leaf for PathBuf {
+    const WHAT: &'static str = "a path";
+    const REMEDY: &'static str = "name a file";
+
+    fn from_text(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| text.into())
+    }
+}
+
+impl Leaf for ClientCertificates {
+    const WHAT: &'static str = "a way to ask for client certificates";
+    const REMEDY: &'static str = "write none, optional or required";
+
+    fn from_text(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self::None),
+            "optional" => Some(Self::Optional),
+            "required" => Some(Self::Required),
+            _ => None,
+        }
     }
 }
 

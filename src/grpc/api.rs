@@ -32,6 +32,7 @@ use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
 use crate::pb::node_service_server::{self, NodeServiceServer};
 use crate::pb::session_service_server::{self, SessionServiceServer};
+use crate::shutdown::Drain;
 
 /// How long RPCs have to end themselves that are cut: they know best what to say.
 const LAST_WORD: Duration = Duration::from_millis(200);
@@ -93,6 +94,21 @@ impl Api {
     /// The state that `grpc.health.v1` tells.
     pub fn health(&self) -> &Health {
         &self.health
+    }
+
+    /// The same services, whose streams end with this drain and whose RPCs are cut by this token:
+    /// those of one connection.
+    pub(super) fn on_connection(&self, drain: &Drain, cut: &CancellationToken) -> Self {
+        let mut api = self.clone();
+        api.services.drain = drain.clone();
+        api.services.control.cut = cut.clone();
+        api.cut = cut.clone();
+        api
+    }
+
+    /// Ends the RPCs that the grace period did not.
+    pub(super) fn cut(&self) -> &CancellationToken {
+        &self.cut
     }
 
     /// Answers one request, however it came: takes the client's deadline out of the headers and

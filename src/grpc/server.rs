@@ -3,73 +3,100 @@
 //! tonic's loop leaves the number of streams unlimited, answers an expired deadline with
 //! CANCELLED, and waits for ever for open streams when it stops.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tokio::net::TcpListener;
+use tracing::warn;
 
 use super::Services;
 use super::api::Api;
-use super::peer::Peer;
-use crate::shutdown::Drain;
+use super::connection::Reception;
+use super::gate::{ConnectionFigures, Gate, Seldom};
+use crate::tls::Tls;
 
 /// Pause after a failed accept: without one, too many open files would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a client may be silent after it has connected.
-const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes that one stream may have waiting for a slow client, beside what the client's own window
-/// holds.
-const MAX_SEND_BUFFER: usize = 64 * 1024;
-/// Bytes of a request's headers.
-const MAX_HEADER_LIST: u32 = 16 * 1024;
-/// Streams that a client may reset before they are done, per connection (RUSTSEC-2024-0003).
-const MAX_PENDING_RESETS: usize = 20;
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct GrpcConfig {
     /// Longest request message.
     pub max_message_bytes: usize,
+    /// Whether reflection is served.
+    pub reflection: bool,
+    /// Connections that are served at a time.
+    pub max_connections: usize,
+    /// Handshakes under way at a time; the oldest makes room for a newer one.
+    pub max_handshakes: usize,
+    /// What each connection is held to.
+    pub limits: Limits,
+}
+
+/// What each connection is held to.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Time for TLS and the first bytes of HTTP/2.
+    pub handshake_timeout: Duration,
     /// Silence after which a client is asked whether it is there.
     pub keepalive_interval: Duration,
     /// How long it may take to answer that.
     pub keepalive_timeout: Duration,
-    /// RPCs under way at a time, per connection.
+    /// Age at which a connection takes no new RPCs, give or take a tenth.
+    pub max_connection_age: Duration,
+    /// Time that RPCs under way have from then on.
+    pub max_connection_age_grace: Duration,
+    /// RPCs under way at a time.
     pub max_concurrent_streams: u32,
-    /// Whether reflection is served.
-    pub reflection: bool,
+    /// Streams that a client may reset before they are taken up (CVE-2023-44487,
+    /// RUSTSEC-2024-0003).
+    pub max_pending_resets: usize,
+    /// Bytes of a request's headers, decoded, with 32 more for each.
+    pub max_header_bytes: u32,
+    /// Bytes that one stream may have waiting for a slow client, beside what the client's own
+    /// window holds.
+    pub max_send_buffer_bytes: usize,
 }
 
-/// All services behind one listener.
+/// All services behind one listener. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Server {
-    api: Api,
-    config: GrpcConfig,
-    drain: Drain,
+    reception: Reception,
+    gate: Gate,
 }
 
-/// Starts hyper's tasks through the drain, so that the stop waits for them.
+/// What an operator watches of a server. Clones share it.
 #[derive(Debug, Clone)]
-struct DrainExecutor(Drain);
+pub struct Transport {
+    gate: Gate,
+    tls: Option<Tls>,
+}
 
-// === impl GrpcConfig ===
+// === impl Default ===
 
 impl Default for GrpcConfig {
     fn default() -> Self {
         Self {
             max_message_bytes: 4 << 20,
+            reflection: true,
+            max_connections: 10_000,
+            max_handshakes: 512,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),
+            max_connection_age: Duration::from_secs(1800),
+            max_connection_age_grace: Duration::from_secs(300),
             max_concurrent_streams: 1000,
-            reflection: true,
+            max_pending_resets: 20,
+            max_header_bytes: 16 << 10,
+            max_send_buffer_bytes: 64 << 10,
         }
     }
 }
@@ -77,31 +104,46 @@ impl Default for GrpcConfig {
 // === impl Server ===
 
 impl Server {
-    /// Puts the services together.
+    /// Puts the services together; without `tls` they speak plain text.
     ///
     /// # Errors
     /// When the descriptor set for reflection is malformed, which a build would have noticed.
     pub fn new(
         services: &Services,
         config: GrpcConfig,
+        tls: Option<Tls>,
     ) -> Result<Self, tonic_reflection::server::Error> {
         Ok(Self {
-            api: Api::new(services, config.max_message_bytes, config.reflection)?,
-            config,
-            drain: services.drain.clone(),
+            reception: Reception {
+                api: Api::new(services, config.max_message_bytes, config.reflection)?,
+                limits: config.limits,
+                tls,
+                drain: services.drain.clone(),
+            },
+            gate: Gate::new(config.max_connections, config.max_handshakes),
         })
     }
 
     /// What answers requests, however they come.
     pub fn api(&self) -> &Api {
-        &self.api
+        &self.reception.api
+    }
+
+    /// What an operator watches of it.
+    pub fn transport(&self) -> Transport {
+        Transport {
+            gate: self.gate.clone(),
+            tls: self.reception.tls.clone(),
+        }
     }
 
     /// Accepts connections until the drain stops; then sends GOAWAY on each and returns. RPCs
     /// under way are tasks of the drain.
     pub async fn serve(self, listener: TcpListener) {
-        let stopped = self.drain.stopped();
+        let drain = self.reception.drain.clone();
+        let stopped = drain.stopped();
         tokio::pin!(stopped);
+        let failing = Seldom::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -109,77 +151,33 @@ impl Server {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    self.drain
-                        .spawn(self.clone().serve_connection(stream, peer));
+                Ok((stream, address)) => {
+                    if let Some(handshake) = self.gate.enter() {
+                        let reception = self.reception.clone();
+                        drain.spawn(reception.serve(handshake, stream, address));
+                    }
                 }
                 Err(error) => {
-                    warn!(%error, "connection is not accepted");
+                    if let Some(times) = failing.due() {
+                        warn!(%error, times, "connections are not accepted");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
     }
-
-    async fn serve_connection(self, stream: TcpStream, peer: SocketAddr) {
-        if let Err(error) = stream.set_nodelay(true) {
-            debug!(%error, %peer, "connection is gone at once");
-            return;
-        }
-        // hyper would wait for the first byte for ever, and the stop with it.
-        let mut first = [0];
-        tokio::select! {
-            biased;
-            () = self.drain.stopped() => return,
-            first = timeout(FIRST_BYTE_TIMEOUT, stream.peek(&mut first)) => if first.is_err() {
-                debug!(%peer, "connection is closed since it said nothing");
-                return;
-            },
-        }
-        let config = self.config;
-        let mut builder = http2::Builder::new(DrainExecutor(self.drain.clone()));
-        builder
-            .timer(TokioTimer::new())
-            .keep_alive_interval(config.keepalive_interval)
-            .keep_alive_timeout(config.keepalive_timeout)
-            .max_concurrent_streams(config.max_concurrent_streams)
-            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-            .max_header_list_size(MAX_HEADER_LIST)
-            .max_send_buf_size(MAX_SEND_BUFFER)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        let api = self.api.clone();
-        let peer = Peer {
-            address: peer,
-            certificate: None,
-        };
-        let address = peer.address;
-        let service = hyper::service::service_fn(move |request| {
-            let (api, peer) = (api.clone(), peer.clone());
-            async move { Ok::<_, Infallible>(api.answer(request, &peer).await) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let result = tokio::select! {
-            biased;
-            result = &mut connection => result,
-            () = self.drain.stopped() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = result {
-            debug!(%error, peer = %address, "connection failed");
-        }
-    }
 }
 
-impl<F> hyper::rt::Executor<F> for DrainExecutor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
+// === impl Transport ===
+
+impl Transport {
+    /// Connections: how many there are, and what became of those that were refused.
+    pub fn connections(&self) -> ConnectionFigures {
+        self.gate.figures()
+    }
+
+    /// TLS, where it is configured: its certificate, and the means to read it again.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 }

@@ -114,6 +114,6 @@ impl<W: Watched> Watch<W> {
 
 /// Why whoever waits or watches is sent away.
 pub(super) fn shutting_down() -> Failure {
-    let message = "the gateway shuts down; ask again, another replica may answer";
+    let message = "the gateway or this connection ends; ask again, another replica may answer";
     Failure::new(Reason::ShuttingDown, message).retry_after(RETRY_AFTER)
 }
