@@ -92,6 +92,9 @@ pub enum CliError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] Problems),
+    /// The command line, or a file that it names, is wrong.
+    #[error("{0}")]
+    Usage(String),
     /// Logging did not start.
     #[error("cannot log")]
     Telemetry(#[from] TelemetryError),
@@ -121,7 +124,7 @@ impl CliError {
     /// The exit code that says what happened.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => EXIT_USAGE.into(),
+            Self::Config(_) | Self::Usage(_) => EXIT_USAGE.into(),
             Self::Forced(signal) => signal.exit_code().into(),
             _ => ExitCode::FAILURE,
         }

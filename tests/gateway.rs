@@ -8,6 +8,7 @@ use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::Control;
 use switchgate::domain::NodeState;
+use switchgate::grpc::Transport;
 use switchgate::pb::call_service_client::CallServiceClient;
 use switchgate::pb::event_service_client::EventServiceClient;
 use switchgate::pb::job_service_client::JobServiceClient;
@@ -31,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) channel: Channel,
     /// To look behind the API.
     pub(crate) control: Control,
+    /// Its connections and its TLS.
+    pub(crate) transport: Transport,
     /// The simulated nodes, `sim-0` and so on; none over a real FreeSWITCH.
     pub(crate) sims: Vec<Sim>,
     sim_drain: Drain,
@@ -127,16 +130,23 @@ impl Gateway {
     pub(crate) async fn launch(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
         let app = App::build(&config).await.unwrap();
         let address = app.address().unwrap();
-        let control = app.control().clone();
+        let (control, transport) = (app.control().clone(), app.transport());
         let (stop_tx, stop_rx) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
             let _ = stop_rx.await;
         }));
-        let channel = connect(address).await;
+        // Those who need TLS have clients of their own.
+        let channel = match transport.tls() {
+            None => connect(address).await,
+            Some(_) => Endpoint::from_shared(format!("http://{address}"))
+                .unwrap()
+                .connect_lazy(),
+        };
         Self {
             address,
             channel,
             control,
+            transport,
             sims,
             sim_drain,
             stop: Some(stop_tx),

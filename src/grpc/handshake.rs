@@ -2,15 +2,19 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::preface::{Stranger, greet, is_tls};
 use crate::tls::{Material, Tls};
+
+/// How long a client that was refused may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What HTTP/2 runs over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -68,16 +72,31 @@ pub(super) async fn shake(tls: Option<&Tls>, stream: TcpStream) -> Result<Shaken
     // Taken as late as can be; what replaces it from now on is heard of.
     let mut material = tls.follow();
     let config = Arc::clone(&material.borrow_and_update().config);
-    let stream = hello
-        .into_stream(config)
-        .await
-        .map_err(HandshakeError::Tls)?;
+    let stream = match hello.into_stream(config).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            linger(stream).await;
+            return Err(HandshakeError::Tls(error));
+        }
+    };
     let chain = stream.get_ref().1.peer_certificates().map(<[_]>::to_vec);
     let proof = chain.filter(|chain| !chain.is_empty());
     Ok(Shaken {
         stream: Box::new(greet(stream).await?),
         proof: proof.map(|chain| ClientProof { chain, material }),
     })
+}
+
+/// Lets the alert reach the client that it is for: a socket that is closed while there is something
+/// to read is reset, and what was sent is lost with it.
+async fn linger(mut stream: TcpStream) {
+    let _ = tokio::time::timeout(LINGER, async {
+        stream.shutdown().await?;
+        let mut ignored = [0; 1024];
+        while stream.read(&mut ignored).await? > 0 {}
+        Ok::<_, io::Error>(())
+    })
+    .await;
 }
 
 // === impl ClientProof ===
@@ -100,6 +119,71 @@ impl ClientProof {
             if let Err(error) = material.admits(&self.chain) {
                 return error;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::tls::{ClientCertificates, ClientFiles, ClientTls, Files};
+
+    #[tokio::test]
+    async fn the_certificate_of_a_client_is_known_byte_by_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let ca = write("ca.pem", &params.self_signed(&key).unwrap().pem());
+        let issuer = Issuer::new(params, key);
+        let sign = |name: &str| {
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let key = KeyPair::generate().unwrap();
+            (params.signed_by(&key, &issuer).unwrap(), key)
+        };
+        let ((server, server_key), (client, client_key)) = (sign("localhost"), sign("client"));
+        let tls = Tls::load(Files {
+            certificate: write("server.pem", &server.pem()),
+            key: write("server.key", &server_key.serialize_pem()),
+            client_certificates: ClientCertificates::Optional,
+            client_ca: Some(ca.clone()),
+            client_crl: None,
+        })
+        .unwrap();
+        let own = (
+            write("client.pem", &client.pem()),
+            write("client.key", &client_key.serialize_pem()),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (identity, expected) in [(Some(own), Some(&**client.der())), (None, None)] {
+            let files = ClientFiles {
+                ca: ca.clone(),
+                identity,
+            };
+            let client = ClientTls::load(&files).unwrap();
+            let says = async {
+                let stream = TcpStream::connect(address).await.unwrap();
+                let name = "localhost".try_into().unwrap();
+                let mut stream = client.connect(name, stream).await.unwrap();
+                stream
+                    .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                    .await
+                    .unwrap();
+                stream
+            };
+            let hears = async { shake(Some(&tls), listener.accept().await.unwrap().0).await };
+            let (_stream, shaken) = tokio::join!(says, hears);
+            let certificate = shaken.unwrap().proof.and_then(|proof| proof.certificate());
+            assert_eq!(certificate.as_deref(), expected);
         }
     }
 }
