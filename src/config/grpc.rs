@@ -38,7 +38,8 @@ pub struct GrpcConfig {
     #[serde(deserialize_with = "read")]
     pub max_connections: usize,
     /// Most connections that are not through their handshake; the oldest makes room for a newer
-    /// one. Default 512.
+    /// one. Default 1024; keep it above the number of clients that come back at once after a
+    /// restart.
     #[serde(deserialize_with = "read")]
     pub max_handshakes: usize,
     /// Longest time for TLS and the first bytes of HTTP/2. Default 10s.
@@ -124,7 +125,7 @@ impl Default for GrpcConfig {
             max_header_bytes: Size::from_kib(16),
             max_send_buffer_bytes: Size::from_kib(64),
             max_connections: 10_000,
-            max_handshakes: 512,
+            max_handshakes: 1024,
             handshake_timeout: Duration::from_secs(10),
             keepalive_interval: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(10),

@@ -79,7 +79,7 @@ impl Default for GrpcConfig {
             max_message_bytes: 4 << 20,
             reflection: true,
             max_connections: 10_000,
-            max_handshakes: 512,
+            max_handshakes: 1024,
             limits: Limits::default(),
         }
     }
