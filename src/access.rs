@@ -9,7 +9,11 @@ mod identities;
 mod roles;
 
 pub use caller::Caller;
-pub use identities::{Identified, Identities, Proof};
+pub use identities::{
+    ALGORITHMS, Identified, Identities, IdentitiesError, IdentityCounts, KeySetError, Proof,
+    ProofKind, ReadError, SanPattern, TOKEN_PREFIX, TokenDigest, Why, algorithm, bearer,
+    count_keys, jwks_url, random_token,
+};
 pub use roles::Roles;
 
 use crate::domain::Failure;

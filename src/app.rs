@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Identities, IdentitiesError};
 use crate::config::{self, Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
@@ -35,6 +35,7 @@ const AUDIT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct App {
     listener: TcpListener,
     server: Server,
+    access: Access,
     control: Control,
     once: Arc<Once>,
     audit: Audit,
@@ -60,6 +61,9 @@ pub enum AppError {
     /// The files of TLS are bad.
     #[error("no TLS (grpc.tls)")]
     Tls(#[from] Flaws),
+    /// Keys of an issuer, or its authorities, were good a moment ago and are not now.
+    #[error("cannot tell who is who")]
+    Identities(#[from] IdentitiesError),
     /// The descriptor set is malformed.
     #[error("reflection is broken")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -144,8 +148,11 @@ impl App {
             max_finished: config.jobs.max_finished,
         };
         let services = Services {
-            access: Access::default(),
             audit: Audit::open(&config.audit)?,
+            access: Access {
+                identities: Identities::start(&config.access, &back)?,
+                ..Access::default()
+            },
             control: control.clone(),
             once: Once::new(once_config, &front),
             drain: front.clone(),
@@ -173,6 +180,7 @@ impl App {
         Ok(Self {
             listener,
             server: Server::new(&services, server_config(&config.grpc), tls)?,
+            access: services.access,
             control,
             once: services.once,
             audit: services.audit,
@@ -189,6 +197,11 @@ impl App {
     /// When the socket has no address, which a bound one has.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Who may do what: to be replaced when the configuration changes, and to be counted.
+    pub fn access(&self) -> &Access {
+        &self.access
     }
 
     /// What it knows and does, for tests that look behind the API.

@@ -6,6 +6,7 @@ mod healthcheck;
 mod serve;
 mod signal;
 mod sim;
+mod token;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use healthcheck::{Healthcheck, Verdict};
 pub use serve::Serve;
 pub use signal::{Ending, Signal, run_until_signal};
 pub use sim::Sim;
+pub use token::Token;
 
 /// Exit code of a wrong command line or configuration: EX_USAGE of sysexits.h.
 pub const EXIT_USAGE: u8 = 64;
@@ -67,6 +69,11 @@ pub enum Command {
     ///
     /// Prints one line and says the same by its exit code.
     Healthcheck(Healthcheck),
+    /// Make a token for a client.
+    ///
+    /// Prints a random one and the lines of configuration that let its bearer in. They hold its
+    /// digest alone, from which the token cannot be found.
+    Token(Token),
 }
 
 /// How long the last spans may take to the collector.
@@ -187,6 +194,7 @@ mod tests {
             ("sim", "SWITCHGATE_SIM_PASSWORD"),
             ("check-config", "Examples:"),
             ("healthcheck", "Exit codes:"),
+            ("token", "access.tokens"),
         ] {
             let parsed = Cli::try_parse_from(["switchgate", name, "--help"]);
             let help = parsed.err().unwrap().to_string();

@@ -4,11 +4,13 @@
 //! every key. A component takes its own section, so that a test builds just that one:
 //! `EslConfig { max_pending: 2, ..EslConfig::default() }`.
 
+mod access;
 mod added;
 mod check;
 mod grpc;
 mod layers;
 mod loader;
+mod names;
 mod node;
 mod observed;
 mod password;
@@ -24,9 +26,11 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use access::{AccessConfig, AnonymousConfig, CertificateConfig, JwtConfig, TokenConfig};
 pub use added::NodeParts;
 pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
 pub use loader::{Loader, NodeNeed};
+pub use names::Names;
 pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
 pub use observed::{AuditConfig, TracingConfig};
 pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};
@@ -55,6 +59,8 @@ pub const PASSWORD_FILE_VARIABLE: &str = "SWITCHGATE_ESL_PASSWORD_FILE";
 pub struct Config {
     /// The gRPC server.
     pub grpc: GrpcConfig,
+    /// Who is let in.
+    pub access: AccessConfig,
     /// The FreeSWITCHes to control.
     pub nodes: Vec<NodeConfig>,
     /// Each link to a node.
@@ -97,5 +103,39 @@ impl Config {
     pub fn key_open_to_all(&self) -> Option<&Path> {
         let key = self.grpc.tls.key.as_deref()?;
         crate::tls::key_is_open_to_all(key).then_some(key)
+    }
+
+    /// Whether other machines can reach the gRPC server.
+    pub fn is_exposed(&self) -> bool {
+        !self.grpc.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether the gRPC server speaks TLS.
+    pub fn has_tls(&self) -> bool {
+        self.grpc.tls.files().is_some()
+    }
+
+    /// What is allowed and yet deserves a warning about who is let in, with its remedy.
+    pub fn access_warnings(&self) -> Vec<(&'static str, &'static str)> {
+        let mut warnings = Vec::new();
+        if self.is_exposed() && !self.access.has_source() {
+            warnings.push((
+                "everybody who reaches the gateway is let in (insecure)",
+                "give access.tokens, access.jwt or access.certificates",
+            ));
+        }
+        if self.is_exposed() && self.access.has_bearers() && !self.has_tls() {
+            warnings.push((
+                "tokens come over the network without TLS: whoever listens on the way has them",
+                "serve TLS, or let a proxy do so on this machine and listen on 127.0.0.1",
+            ));
+        }
+        if !self.access.certificates.is_empty() && !self.has_tls() {
+            warnings.push((
+                "rules for client certificates never fit, since TLS is not served",
+                "serve TLS with client certificates, or leave access.certificates out",
+            ));
+        }
+        warnings
     }
 }

@@ -87,3 +87,58 @@ fn nobody_listening_exits_with_2() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stdout).starts_with(&format!("{address}: unreachable (")));
 }
+
+#[test]
+fn to_let_everybody_in_from_everywhere_exits_with_64_unless_that_is_said() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let write = |access: &str| {
+        let content = format!("grpc: {{listen: '0.0.0.0:0'}}\naccess: {{{access}}}\n");
+        std::fs::write(file.path(), content).unwrap();
+    };
+    write("insecure: false");
+    for arguments in [
+        ["check-config", path].as_slice(),
+        &["serve", "--demo", "--config", path],
+        &["serve", "--demo", "--listen", "0.0.0.0:0"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        let told = text(&output.stderr);
+        for remedy in ["access.tokens", "listen on 127.0.0.1", "--insecure"] {
+            assert!(told.contains(remedy), "{told}");
+        }
+    }
+    write("insecure: true");
+    let output = run(&["check-config", path]);
+    assert_eq!(output.status.code(), Some(0));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("warning: access: everybody who reaches the gateway is let in"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_token_and_its_digest_belong_together() {
+    let made = run(&["token", "--name", "crm"]);
+    assert_eq!(made.status.code(), Some(0));
+    let made = text(&made.stdout);
+    let token = made.lines().find(|line| line.starts_with("swg_")).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_switchgate"))
+        .args(["token", "--digest"])
+        .env_clear()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, format!("{token}\n").as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    let digest = text(&output.stdout).trim_end();
+    assert!(
+        digest.len() == 64 && made.contains(&format!("sha256: \"{digest}\"")),
+        "{made}"
+    );
+}

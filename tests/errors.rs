@@ -17,7 +17,7 @@ use crate::faults::{bring_back, in_full_service, leave, received, take_away};
 use crate::gateway::{Gateway, within};
 
 /// Reason, code, whether RetryInfo comes with it, and keys of its metadata.
-const REASONS: [(&str, Code, bool, &[&str]); 27] = [
+const REASONS: [(&str, Code, bool, &[&str]); 28] = [
     ("INVALID_ARGUMENT", Code::InvalidArgument, false, &[]),
     (
         "UNKNOWN_APPLICATION",
@@ -123,6 +123,7 @@ const REASONS: [(&str, Code, bool, &[&str]); 27] = [
     ("JOB_RUNNING", Code::FailedPrecondition, false, &["job_id"]),
     ("NODE_EXISTS", Code::AlreadyExists, false, &["node_id"]),
     ("NODE_BUSY", Code::FailedPrecondition, false, &["node_id"]),
+    ("UNAUTHENTICATED", Code::Unauthenticated, false, &["why"]),
 ];
 
 /// A defect cannot be provoked from outside; `grpc::server` tests what a panic becomes.
@@ -150,7 +151,7 @@ async fn each_reason_has_its_code_its_retry_and_its_metadata() {
         about_calls().await,
         about_events().await,
         about_links().await,
-        vec![nonsense().await, shutting_down().await],
+        vec![nonsense().await, shutting_down().await, nobody().await],
     ]
     .into_iter()
     .flatten()
@@ -419,6 +420,20 @@ async fn nonsense() -> Status {
         ..Default::default()
     };
     let status = within(gateway.sessions().execute(request))
+        .await
+        .unwrap_err();
+    leave(gateway).await;
+    status
+}
+
+/// A request without proof to a gateway that asks for one.
+async fn nobody() -> Status {
+    let gateway = Gateway::over_sims(1, |config| {
+        config.access = crate::identities::access(&crate::identities::token("a", "secret"));
+    })
+    .await;
+    let request = pb::ListNodesRequest::default();
+    let status = within(gateway.nodes().list_nodes(request))
         .await
         .unwrap_err();
     leave(gateway).await;

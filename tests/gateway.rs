@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use switchgate::access::Access;
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::Control;
@@ -34,6 +35,7 @@ pub(crate) struct Gateway {
     pub(crate) control: Control,
     /// Its connections and its TLS.
     pub(crate) transport: Transport,
+    pub(crate) access: Access,
     /// The simulated nodes, `sim-0` and so on; none over a real FreeSWITCH.
     pub(crate) sims: Vec<Sim>,
     sim_drain: Drain,
@@ -131,6 +133,7 @@ impl Gateway {
         let app = App::build(&config).await.unwrap();
         let address = app.address().unwrap();
         let (control, transport) = (app.control().clone(), app.transport());
+        let access = app.access().clone();
         let (stop_tx, stop_rx) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
             let _ = stop_rx.await;
@@ -147,6 +150,7 @@ impl Gateway {
             channel,
             control,
             transport,
+            access,
             sims,
             sim_drain,
             stop: Some(stop_tx),

@@ -1,11 +1,49 @@
 //! Who is who.
+//!
+//! A bearer token counts where there is one, else the client's certificate, else nothing, if
+//! anonymous requests are let in. A wrong proof is never made good by another one beside it.
+
+mod bearer;
+mod cache;
+mod certificates;
+mod claims;
+mod jwks;
+mod jwt;
+mod key_set;
+mod refusal;
+mod start;
+mod tokens;
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tracing::debug;
+
+pub use bearer::bearer;
+pub use certificates::SanPattern;
+pub use jwks::{ReadError, jwks_url};
+pub use key_set::{ALGORITHMS, KeySetError, algorithm, count_keys};
+pub use refusal::{IdentityCounts, ProofKind, Why};
+pub use start::IdentitiesError;
+pub use tokens::{TOKEN_PREFIX, TokenDigest, random_token};
 
 use crate::domain::Failure;
+use crate::shutdown::Drain;
+use certificates::Certificates;
+use jwt::Issuers;
+use refusal::Refusal;
+use tokens::Tokens;
+
+/// Name of whoever sends no proof.
+const ANONYMOUS: &str = "anonymous";
+/// What may do everything.
+const ADMIN: &str = "admin";
 
 /// What a request brings to prove who sent it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Proof<'a> {
-    /// The header `authorization`, as it came.
+    /// The header `authorization`, as it came; several are one with commas between (RFC 9110,
+    /// section 5.3), which is none that is good.
     pub authorization: Option<&'a [u8]>,
     /// The client's certificate, verified by TLS, as DER.
     pub certificate: Option<&'a [u8]>,
@@ -22,23 +60,133 @@ pub struct Identified {
     pub tenant: Option<String>,
 }
 
-/// Who is who. Clones share it.
+/// Who is who. Clones share it. By default everybody is the administrator, which the configuration
+/// allows on loopback alone.
 #[derive(Debug, Clone, Default)]
-pub struct Identities {}
+pub struct Identities(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    known: ArcSwap<Known>,
+    counts: Arc<IdentityCounts>,
+    drain: Drain,
+    /// Whoever replaces what is known.
+    turn: Mutex<()>,
+}
+
+/// Everybody who is known.
+#[derive(Debug)]
+struct Known {
+    tokens: Tokens,
+    issuers: Issuers,
+    certificates: Certificates,
+    /// Who it is that sends no proof; none when everybody has to prove something.
+    anonymous: Option<Identified>,
+    /// For clients: what they can send.
+    ways: String,
+}
+
+// === impl Identified ===
+
+impl Identified {
+    /// Somebody who proves nothing and may do everything.
+    fn nobody_in_particular() -> Self {
+        Self {
+            name: ANONYMOUS.to_owned(),
+            roles: vec![ADMIN.to_owned()],
+            tenant: None,
+        }
+    }
+}
 
 // === impl Identities ===
 
 impl Identities {
-    /// Who sent this proof.
+    /// Who sent this proof. May wait some seconds for an issuer's new keys.
     ///
     /// # Errors
     /// UNAUTHENTICATED.
-    pub async fn identify(&self, _proof: Proof<'_>) -> Result<Identified, Failure> {
-        std::future::ready(()).await;
-        Ok(Identified {
-            name: "anonymous".to_owned(),
-            roles: vec!["admin".to_owned()],
-            tenant: None,
-        })
+    pub async fn identify(&self, proof: Proof<'_>) -> Result<Identified, Failure> {
+        let known = self.0.known.load_full();
+        let counts = &self.0.counts;
+        match known.identify(proof, counts).await {
+            Ok((kind, identified)) => {
+                counts.count_accepted(kind);
+                Ok(identified)
+            }
+            Err(Refusal { why, detail }) => {
+                counts.count_refused(why);
+                debug!(why = why.name(), detail, "proof is refused");
+                Err(why.failure(&known.ways))
+            }
+        }
+    }
+
+    /// How often proofs were accepted and refused.
+    pub fn counts(&self) -> &IdentityCounts {
+        &self.0.counts
     }
 }
+
+// === impl Known ===
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            tokens: Tokens::default(),
+            issuers: Issuers::default(),
+            certificates: Certificates::default(),
+            anonymous: Some(Identified::nobody_in_particular()),
+            ways: String::new(),
+        }
+    }
+}
+
+impl Known {
+    /// Whether anybody can prove anything.
+    fn has_source(&self) -> bool {
+        !(self.tokens.is_empty() && self.issuers.is_empty() && self.certificates.is_empty())
+    }
+
+    async fn identify(
+        &self,
+        proof: Proof<'_>,
+        counts: &IdentityCounts,
+    ) -> Result<(ProofKind, Identified), Refusal> {
+        // Where nothing can be proved, a proof is worth nothing, and does no harm.
+        let header = proof.authorization.filter(|_| self.has_source());
+        if let Some(header) = header {
+            let token = bearer(header).ok_or(Refusal::malformed(
+                "the header authorization is no bearer token",
+            ))?;
+            return self.bearer(token, counts).await;
+        }
+        let certificate = proof.certificate.filter(|_| !self.certificates.is_empty());
+        if let Some(der) = certificate {
+            let found = self.certificates.find(der).map_err(Refusal::rejected)?;
+            return Ok((ProofKind::Certificate, found));
+        }
+        let anonymous = self.anonymous.clone();
+        let identified = anonymous.ok_or(Refusal::missing("no proof was sent"))?;
+        Ok((ProofKind::Anonymous, identified))
+    }
+
+    async fn bearer(
+        &self,
+        token: &str,
+        counts: &IdentityCounts,
+    ) -> Result<(ProofKind, Identified), Refusal> {
+        let digest = TokenDigest::of(token.as_bytes());
+        if let Some(found) = self.tokens.find(&digest) {
+            return Ok((ProofKind::Token, found.clone()));
+        }
+        if self.issuers.is_empty() {
+            return Err(Refusal::rejected("the token is unknown"));
+        }
+        let found = self.issuers.verify(token, digest, counts).await?;
+        Ok((ProofKind::Jwt, Identified::clone(&found)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::config::{Loader, Source};
 #[command(after_help = "\
 Examples:
   switchgate check-config switchgate.yaml
-  SWITCHGATE__GRPC__LISTEN=0.0.0.0:50061 switchgate check-config switchgate.yaml
+  SWITCHGATE__GRPC__LISTEN=127.0.0.1:50062 switchgate check-config switchgate.yaml
 
 Exit codes: 0 the file is good, 64 it is not.")]
 pub struct CheckConfig {
@@ -57,6 +57,9 @@ impl CheckConfig {
                  with defaultMode 0400",
                 key.display()
             )?;
+        }
+        for (warning, remedy) in config.access_warnings() {
+            writeln!(aside, "warning: access: {warning}; {remedy}")?;
         }
         out.write_all(config.to_yaml()?.as_bytes())?;
         Ok(())

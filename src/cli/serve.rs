@@ -14,7 +14,7 @@ use crate::shutdown::Drain;
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
 Environment:
-  SWITCHGATE__GRPC__LISTEN=0.0.0.0:50061   any key of the file: capitals, two underscores for a dot
+  SWITCHGATE__GRPC__LISTEN=127.0.0.1:50062 any key of the file: capitals, two underscores for a dot
   SWITCHGATE_ESL_PASSWORD                  password of nodes that have none of their own
   SWITCHGATE_ESL_PASSWORD_FILE             the same, in a file
   RUST_LOG                                 log level
@@ -24,7 +24,8 @@ Examples:
   SWITCHGATE_ESL_PASSWORD=secret switchgate serve --node fs1=192.0.2.1 --node fs2=192.0.2.2:8021
   switchgate serve --config switchgate.yaml --listen 0.0.0.0:50061
 
-Without a password FreeSWITCH's default ClueCon is used, with a warning.
+Without a password FreeSWITCH's default ClueCon is used, with a warning. To listen beyond this machine,
+say in the file who is let in: access.tokens, access.jwt or access.certificates; or give --insecure.
 All keys with their defaults: docs/config.example.yaml.")]
 pub struct Serve {
     /// YAML file with the configuration
@@ -38,6 +39,10 @@ pub struct Serve {
     /// Where to serve gRPC [env: SWITCHGATE__GRPC__LISTEN] [default: 127.0.0.1:50061]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
+
+    /// Listen beyond this machine although everybody is let in [env: SWITCHGATE__ACCESS__INSECURE]
+    #[arg(long)]
+    pub insecure: bool,
 
     /// A FreeSWITCH to control, more than once for more; the port is 8021 when left out
     #[arg(long, value_name = "NAME=HOST:PORT")]
@@ -88,6 +93,11 @@ impl Serve {
         let loader = Loader::new(source)
             .file(self.config.clone())
             .flag("grpc.listen", "--listen", self.listen.clone())
+            .flag(
+                "access.insecure",
+                "--insecure",
+                self.insecure.then(|| "true".to_owned()),
+            )
             .need(need);
         let nodes = self.node.iter();
         nodes
@@ -115,6 +125,9 @@ impl Serve {
             if let Some(key) = config.key_open_to_all() {
                 let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
                 tracing::warn!(key = %key.display(), remedy, "every user may read the TLS key");
+            }
+            for (warning, remedy) in config.access_warnings() {
+                tracing::warn!(listen = %config.grpc.listen, remedy, "{warning}");
             }
             let demo = self.demo;
             match run_until_signal(|stop| serve(config, demo, stop)).await? {
@@ -173,7 +186,7 @@ mod tests {
             "f.yaml",
             "nodes: [{id: a, address: one}]\nlog: {level: warn}",
         );
-        let flags = "--config f.yaml --listen 0.0.0.0:1 --node a=two --node b=[::1]:9 --log-level debug --log-format json";
+        let flags = "--config f.yaml --listen 0.0.0.0:1 --insecure --node a=two --node b=[::1]:9 --log-level debug --log-format json";
         let arguments: Vec<&str> = flags.split(' ').collect();
         let config = parse(&arguments).unwrap().load(&source).unwrap();
         assert_eq!(config.grpc.listen.to_string(), "0.0.0.0:1");
@@ -185,6 +198,23 @@ mod tests {
         assert_eq!(addresses, ["two:8021", "[::1]:9"]);
         assert_eq!(config.log.level, "debug");
         assert_eq!(config.log.format, crate::config::LogFormat::Json);
+    }
+
+    #[test]
+    fn beyond_loopback_everybody_is_let_in_only_when_that_is_said() {
+        let source = Fake::new();
+        let load = |flags: &str| {
+            let flags: Vec<&str> = flags.split(' ').collect();
+            parse(&flags).unwrap().load(&source)
+        };
+        assert!(load("--demo --listen 127.0.0.1:1").is_ok());
+        assert!(load("--demo --listen [::1]:1").is_ok());
+        assert!(load("--demo --listen [::ffff:127.0.0.1]:1").is_ok());
+        for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+            let problems = load(&format!("--demo --listen {address}")).unwrap_err();
+            assert_eq!(problems.0[0].key, "grpc.listen", "{problems}");
+            assert!(load(&format!("--demo --insecure --listen {address}")).is_ok());
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What no single value shows: ranges, contradictions, and nodes that are complete.
 
+mod access;
 mod node;
 mod observed;
 mod tls;
@@ -99,6 +100,7 @@ impl<'a> Check<'a> {
         let default_links = tree.esl.command_links;
         let mut config = Config {
             grpc: tree.grpc,
+            access: tree.access,
             nodes: Vec::new(),
             esl: tree.esl,
             sessions: tree.sessions,
@@ -118,6 +120,7 @@ impl<'a> Check<'a> {
         self.tracing(&config.tracing);
         self.tls(&config.grpc.tls);
         self.event_names("events.always", &config.events.always);
+        self.access(&config);
         self.node_count(written, need);
 
         let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());

@@ -10,14 +10,21 @@ use yaml_serde::{Mapping, Value};
 
 use super::problem::{Origin, Problem, Problems};
 use super::{
-    AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig, SessionsConfig,
-    ShutdownConfig, TracingConfig, node::NodeEntry,
+    AccessConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig,
+    SessionsConfig, ShutdownConfig, TracingConfig, node::NodeEntry,
 };
 
-/// The one key whose list the environment numbers.
-const LIST: &str = "nodes";
+/// The keys whose lists the environment numbers, and what they are lists of.
+const LISTS: [(&str, &str, &str); 4] = [
+    (NODES, "a node", "nodes"),
+    ("access.tokens", "a token", "tokens"),
+    ("access.jwt", "an issuer", "issuers"),
+    ("access.certificates", "a rule", "rules"),
+];
 
-/// Most nodes that the environment can number: a mistyped index must not cost memory.
+const NODES: &str = "nodes";
+
+/// Most items of a list that the environment can number: a mistyped index must not cost memory.
 const MAX_INDEX: usize = 9999;
 
 /// The tree as it is written.
@@ -25,6 +32,7 @@ const MAX_INDEX: usize = 9999;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Tree {
     pub(super) grpc: GrpcConfig,
+    pub(super) access: AccessConfig,
     pub(super) nodes: Vec<NodeEntry>,
     pub(super) esl: EslConfig,
     pub(super) sessions: SessionsConfig,
@@ -79,7 +87,7 @@ impl Layers {
         })
     }
 
-    /// Lays a value over what is there. `path` names keys and, below `nodes`, numbers.
+    /// Lays a value over what is there. `path` names keys and, below lists, numbers.
     pub(super) fn set(
         &mut self,
         path: &[&str],
@@ -89,14 +97,14 @@ impl Layers {
         let mut place = &mut self.root;
         let mut key = String::new();
         for segment in path {
-            if key == LIST {
+            if let Some((_, one, all)) = LISTS.iter().find(|(list, ..)| *list == key) {
                 let index = segment.parse().ok().filter(|index| *index <= MAX_INDEX);
                 let Some(index) = index else {
                     return Err(Problem {
                         key: join(&key, segment),
                         value: None,
-                        reason: "is no number of a node".to_owned(),
-                        remedy: format!("number the nodes from 0 to {MAX_INDEX}"),
+                        reason: format!("is no number of {one}"),
+                        remedy: format!("number the {all} from 0 to {MAX_INDEX}"),
                         origin,
                     }
                     .into());
@@ -121,7 +129,7 @@ impl Layers {
 
     /// The number of the node with this id, or else the number after the last.
     pub(super) fn node_index(&self, id: &str) -> usize {
-        let nodes = self.root.get(LIST).and_then(Value::as_sequence);
+        let nodes = self.root.get(NODES).and_then(Value::as_sequence);
         let named = |node: &Value| node.get("id").and_then(Value::as_str) == Some(id);
         nodes.map_or(0, |nodes| {
             nodes.iter().position(named).unwrap_or(nodes.len())
@@ -181,7 +189,7 @@ impl Layers {
         let key = path.to_string();
         // The value of an unknown key can be a password behind a slip of the pen.
         let unknown = message.strip_prefix("unknown field ");
-        let secret = unknown.is_some() || key.ends_with("password");
+        let secret = unknown.is_some() || key.ends_with("password") || key.ends_with("sha256");
         let complex = message.ends_with("expected field identifier");
         let value = find(root, path).filter(|_| !secret && !complex).map(show);
         let (reason, remedy) = match (unknown, message.rsplit_once(", expected ")) {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The sections of a configuration, in order.
-const SECTIONS: [&str; 8] = [
-    "grpc", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
+const SECTIONS: [&str; 9] = [
+    "grpc", "access", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
 ];
 
 /// Where a value came from.

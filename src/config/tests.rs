@@ -7,6 +7,8 @@ use yaml_serde::Value;
 use super::node::NodeEntry;
 use super::*;
 
+mod access;
+
 const EXAMPLE: &str = include_str!("../../docs/config.example.yaml");
 
 /// Reads `content` as a file beside these variables.
@@ -88,7 +90,7 @@ fn environment_wins_over_file_and_flags_over_both() {
     let source = Fake::new()
         .file(
             "f",
-            "grpc: {listen: '10.0.0.1:1', max_message_bytes: 1MiB}\nlog: {level: warn}\n",
+            "grpc: {listen: '10.0.0.1:1', max_message_bytes: 1MiB}\naccess: {insecure: true}\nlog: {level: warn}\n",
         )
         .variable("SWITCHGATE__GRPC__LISTEN", "10.0.0.2:2")
         .variable("SWITCHGATE__GRPC__REFLECTION", "false")
@@ -288,7 +290,7 @@ fn errors_of_environment_and_flags_name_them() {
     assert_eq!(
         lines(load),
         [
-            "grcp: is no key; the keys here are `grpc`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit` (environment variable SWITCHGATE__GRCP__LISTEN)",
+            "grcp: is no key; the keys here are `grpc`, `access`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit` (environment variable SWITCHGATE__GRCP__LISTEN)",
             "grpc.listen: `50061` is not an IP address with a port; write ADDRESS:PORT, such as 127.0.0.1:50061 or [::]:50061 (environment variable SWITCHGATE__GRPC__LISTEN)",
             "nodes[0].id: `a b` holds ' '; allowed are letters, digits and - . _ @ : + ~ * ! / =; give a short name, such as fs1 (--node)",
             "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",

@@ -66,6 +66,8 @@ pub enum Reason {
     NodeExists,
     /// Sessions or jobs live on the node.
     NodeBusy,
+    /// The request does not prove who sends it.
+    Unauthenticated,
 }
 
 /// A field of a request and what is wrong with it.

@@ -3,6 +3,7 @@
 //! Each request is answered by services of its own, which act for its caller: a handler cannot
 //! forget to ask whom it works for.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::Request;
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -153,11 +154,9 @@ impl Api {
         let Some(rpc) = Rpc::at(request.uri().path()) else {
             return self.open.clone().call(request).await;
         };
+        let authorization = authorization(request.headers());
         let proof = Proof {
-            authorization: request
-                .headers()
-                .get(AUTHORIZATION)
-                .map(HeaderValue::as_bytes),
+            authorization: authorization.as_deref(),
             certificate: peer.certificate.as_deref(),
         };
         let admitted = self.services.access.admit(proof, &rpc.path).await;
@@ -189,6 +188,15 @@ impl Api {
         self.cut.cancelled().await;
         tokio::time::sleep(LAST_WORD).await;
     }
+}
+
+/// The header `authorization`; several are joined as HTTP says, so that nobody has the choice.
+fn authorization(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let first = values.next()?.as_bytes();
+    Some(values.fold(Cow::Borrowed(first), |joined, value| {
+        Cow::Owned([&joined, b", ".as_slice(), value.as_bytes()].concat())
+    }))
 }
 
 /// A panic ends this RPC with INTERNAL, where the client would see no more than a reset stream.

@@ -74,6 +74,7 @@ fn code_and_name(reason: Reason) -> (Code, &'static str) {
         Reason::JobRunning => (Code::FailedPrecondition, "JOB_RUNNING"),
         Reason::NodeExists => (Code::AlreadyExists, "NODE_EXISTS"),
         Reason::NodeBusy => (Code::FailedPrecondition, "NODE_BUSY"),
+        Reason::Unauthenticated => (Code::Unauthenticated, "UNAUTHENTICATED"),
     }
 }
 
@@ -84,7 +85,7 @@ mod tests {
 
     /// One of each; the exhaustive match above does not compile when one is missing there, and the
     /// count below fails when one is missing here.
-    const ALL: [Reason; 28] = [
+    const ALL: [Reason; 29] = [
         Reason::InvalidArgument,
         Reason::UnknownApplication,
         Reason::SessionNotFound,
@@ -113,6 +114,7 @@ mod tests {
         Reason::JobRunning,
         Reason::NodeExists,
         Reason::NodeBusy,
+        Reason::Unauthenticated,
     ];
 
     #[test]

@@ -1,0 +1,277 @@
+//! Where the keys of an issuer are read, and when they are read again.
+//!
+//! One task reads: at intervals, and when a token names a key that is not known, which is how a
+//! rotation shows first. Whoever sends made-up tokens cannot make it read more often than once in
+//! a pause. Keys that were read stay in use when they cannot be read again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jsonwebtoken::{Algorithm, DecodingKey};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
+
+use super::key_set::KeySet;
+use super::refusal::IdentityCounts;
+use super::tokens::TokenDigest;
+use crate::backoff::Backoff;
+use crate::shutdown::Drain;
+use reader::{FETCH_TIMEOUT, Reader};
+
+mod reader;
+
+pub use reader::{ReadError, jwks_url};
+
+/// A file is looked at this often: it costs next to nothing.
+const FILE_INTERVAL: Duration = Duration::from_secs(2);
+/// Unknown keys make nobody read again within this time.
+const URL_PAUSE: Duration = Duration::from_secs(10);
+const FILE_PAUSE: Duration = Duration::from_secs(1);
+/// First wait after keys could not be read.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    File(PathBuf),
+    Url {
+        url: reqwest::Url,
+        /// Certificates of the authorities that its server may have; the system's when absent.
+        ca: Option<PathBuf>,
+        interval: Duration,
+    },
+}
+
+/// The keys at one place, which a task keeps fresh.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    source: Source,
+    keys: ArcSwap<KeySet>,
+    /// One wish to read again is as good as many.
+    ask_tx: mpsc::Sender<()>,
+    round_rx: watch::Receiver<Round>,
+    drain: Drain,
+}
+
+/// How reading goes on.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    underway: bool,
+    /// How often it ended.
+    ended: u64,
+    /// Before this time nobody makes it read again.
+    pause_until: Instant,
+}
+
+// === impl Source ===
+
+impl Source {
+    fn pause(&self) -> Duration {
+        match self {
+            Self::File(_) => FILE_PAUSE,
+            Self::Url { interval, .. } => URL_PAUSE.min(*interval),
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match self {
+            Self::File(_) => FILE_INTERVAL,
+            Self::Url { interval, .. } => *interval,
+        }
+    }
+
+    /// For the log.
+    fn place(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Url { url, .. } => url.to_string(),
+        }
+    }
+}
+
+// === impl Jwks ===
+
+impl Jwks {
+    /// Reads a file at once; what is at a URL comes later.
+    ///
+    /// # Errors
+    /// When there are no keys in the file, or the authorities are unusable.
+    pub(super) fn start(
+        source: Source,
+        counts: &Arc<IdentityCounts>,
+        drain: &Drain,
+    ) -> Result<Arc<Self>, ReadError> {
+        let (reader, keys, content) = match &source {
+            Source::File(path) => {
+                let content = std::fs::read(path)?;
+                let keys = KeySet::parse(&content)?;
+                let digest = TokenDigest::of(&content);
+                (Reader::File(path.clone()), keys, Some(digest))
+            }
+            Source::Url { url, ca, .. } => {
+                let reader = Reader::of_url(url.clone(), ca.clone())?;
+                (reader, KeySet::empty(), None)
+            }
+        };
+        let (ask_tx, ask_rx) = mpsc::channel(1);
+        let (round_tx, round_rx) = watch::channel(Round {
+            underway: content.is_none(),
+            ended: 0,
+            pause_until: Instant::now() + source.pause(),
+        });
+        let jwks = Arc::new(Self {
+            source,
+            keys: ArcSwap::from_pointee(keys),
+            ask_tx,
+            round_rx,
+            drain: drain.child(),
+        });
+        let task = Task {
+            jwks: Arc::clone(&jwks),
+            reader,
+            content,
+            counts: Arc::clone(counts),
+            failing: false,
+        };
+        drain.spawn(task.run(ask_rx, round_tx));
+        Ok(jwks)
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Ends the task.
+    pub(super) fn stop(&self) {
+        self.drain.stop();
+    }
+
+    /// Which state the keys are in now.
+    pub(super) fn version(&self) -> u64 {
+        self.keys.load().version
+    }
+
+    /// The key, and the state of the keys that it is of. One that is not known may just have come:
+    /// then it is waited for the keys to be read, unless they were read a moment ago.
+    pub(super) async fn find(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Option<(DecodingKey, u64)> {
+        let known = || {
+            let keys = self.keys.load();
+            let key = keys.find(id, algorithm)?.clone();
+            Some((key, keys.version))
+        };
+        if let Some(found) = known() {
+            return Some(found);
+        }
+        let mut round_rx = self.round_rx.clone();
+        let round = *round_rx.borrow();
+        if !round.underway {
+            if Instant::now() < round.pause_until {
+                return None;
+            }
+            // When it is full somebody else has asked.
+            let _ = self.ask_tx.try_send(());
+        }
+        let ended = round_rx.wait_for(|now| now.ended > round.ended);
+        // The longest that a round takes, and then some.
+        let _ = timeout(FETCH_TIMEOUT * 2, ended).await;
+        known()
+    }
+}
+
+/// What reads the keys.
+struct Task {
+    jwks: Arc<Jwks>,
+    reader: Reader,
+    /// Of what was read last.
+    content: Option<TokenDigest>,
+    counts: Arc<IdentityCounts>,
+    failing: bool,
+}
+
+// === impl Task ===
+
+impl Task {
+    async fn run(mut self, mut ask_rx: mpsc::Receiver<()>, round_tx: watch::Sender<Round>) {
+        let source = &self.jwks.source;
+        let (interval, pause) = (source.interval(), source.pause());
+        let mut backoff = Backoff::new(RETRY_AFTER.min(interval), interval);
+        let mut wait = match self.content {
+            Some(_) => interval,
+            None => Duration::ZERO,
+        };
+        let stopped = self.jwks.drain.stopped();
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                Some(()) = ask_rx.recv() => {
+                    // Of somebody who asked before he saw that a round was under way.
+                    if Instant::now() < round_tx.borrow().pause_until {
+                        continue;
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+            round_tx.send_modify(|round| round.underway = true);
+            let read = tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                read = self.reader.read() => read,
+            };
+            wait = if self.take(read) {
+                backoff.reset();
+                interval
+            } else {
+                backoff.next_delay()
+            };
+            round_tx.send_modify(|round| {
+                *round = Round {
+                    underway: false,
+                    ended: round.ended + 1,
+                    pause_until: Instant::now() + pause,
+                };
+            });
+        }
+    }
+
+    /// Takes over what was read; says whether it was any good.
+    fn take(&mut self, read: Result<Vec<u8>, ReadError>) -> bool {
+        let place = self.jwks.source.place();
+        let outcome = read.and_then(|content| {
+            let digest = TokenDigest::of(&content);
+            if self.content == Some(digest) {
+                return Ok(());
+            }
+            self.jwks.keys.store(Arc::new(KeySet::parse(&content)?));
+            self.content = Some(digest);
+            info!(place, "keys of an issuer are new");
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => {
+                self.counts.refreshed.fetch_add(1, Ordering::Relaxed);
+                if std::mem::take(&mut self.failing) {
+                    info!(place, "keys of an issuer can be read again");
+                }
+                true
+            }
+            Err(error) => {
+                self.counts.refresh_failed.fetch_add(1, Ordering::Relaxed);
+                // Once, not each time: a server that is down is so for a while.
+                if !std::mem::replace(&mut self.failing, true) {
+                    warn!(place, %error, "keys of an issuer cannot be read; those known stay in use");
+                }
+                false
+            }
+        }
+    }
+}
