@@ -18,6 +18,21 @@ const FILTERS: [&str; 6] = [
     "session_id = sip:1000 parked = maybe",
 ];
 
+/// Headers: what clients send, and what is refused.
+const HEADERS: [&str; 4] = [
+    "Bearer swg_0011223344556677",
+    "bearer   eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJhIn0.c2lnbmF0dXJl==",
+    "Basic YTpi",
+    "Bearer a, Bearer b",
+];
+
+/// Keys of issuers.
+const KEYS: [&str; 3] = [
+    r#"{"keys": [{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": "a", "n": "0vx7agoebGcQSuuPiLJXZptN", "e": "AQAB"}]}"#,
+    r#"{"keys": [{"kty": "EC", "crv": "P-256", "key_ops": ["verify"], "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#,
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}, {"kty": "oct", "k": "c2VjcmV0"}]}"#,
+];
+
 /// Larger seeds slow the fuzzer down and show it nothing new.
 const MAX_SEED: usize = 16 * 1024;
 
@@ -32,6 +47,11 @@ fn fuzz_seeds() {
     };
     for (at, filter) in FILTERS.iter().enumerate() {
         write("filter", &at.to_string(), filter.as_bytes());
+    }
+    for (target, seeds) in [("authorization", &HEADERS[..]), ("jwks", &KEYS[..])] {
+        for (at, seed) in seeds.iter().enumerate() {
+            write(target, &at.to_string(), seed.as_bytes());
+        }
     }
     let mut shapes = BTreeSet::new();
     for recording in recordings::all() {
