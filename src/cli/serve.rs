@@ -126,8 +126,9 @@ impl Serve {
                 let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
                 tracing::warn!(key = %key.display(), remedy, "every user may read the TLS key");
             }
-            for (warning, remedy) in config.access_warnings() {
-                tracing::warn!(listen = %config.grpc.listen, remedy, "{warning}");
+            for (problem, remedy) in config.access_warnings() {
+                let listen = config.grpc.listen;
+                tracing::warn!(%listen, problem, remedy, "access is weaker than it should be");
             }
             let demo = self.demo;
             match run_until_signal(|stop| serve(config, demo, stop)).await? {
