@@ -2,6 +2,7 @@
 //! Plain types without IO; nothing here knows the Event Socket or gRPC.
 
 mod cause;
+mod count;
 mod deadline;
 mod event_name;
 mod failure;
@@ -11,6 +12,7 @@ mod state;
 mod text;
 
 pub use cause::{HangupCause, UnknownCause};
+pub use count::Count;
 pub use deadline::Deadline;
 pub use event_name::{EVENT_NAMES, EventNameError, check_event_name};
 pub use failure::{Failure, FieldViolation, Reason};

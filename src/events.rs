@@ -1,6 +1,7 @@
 //! Events for clients: a journal with cursors, filters, and subscriptions that read it.
 
 mod base;
+mod counts;
 mod cursor;
 mod event_set;
 mod filter;
@@ -15,6 +16,7 @@ mod turn;
 mod wants;
 
 pub use base::base_events;
+pub use counts::{Delivered, GAP_REASONS, JournalNow};
 pub use cursor::{Cursor, CursorError};
 pub use event_set::EventSet;
 pub use filter::{EventFilter, FilterSpec, HeaderMatcher, MAX_MATCHERS, RegexError};

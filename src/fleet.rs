@@ -4,6 +4,7 @@ mod asked;
 mod capture;
 mod census;
 mod cores;
+mod counts;
 mod figures;
 #[cfg(test)]
 mod fixtures;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use capture::Capture;
+pub use counts::{KindCounts, LinksNow, NodeCounts};
 pub use figures::Figures;
 pub use membership::Removed;
 pub use node::{Node, NodeStatus};

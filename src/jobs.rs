@@ -19,7 +19,7 @@ use crate::tracker::Labels;
 
 pub use feed::{JobFeed, without_large_output};
 pub use outcome::{LIMIT_RETRY, call_failure, judge};
-pub use table::{Jobs, JobsConfig};
+pub use table::{ENDS, JobCensus, Jobs, JobsConfig};
 
 /// Where a job is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,6 +14,7 @@ mod index;
 mod live;
 mod session;
 mod told;
+mod sizes;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use calls::CallFollow;
 pub use capture::Capture;
 pub use found::{Change, Correction, Refreshed};
 pub use session::{Application, Hangup, Party, Session, Times};
+pub use sizes::Sizes;
 pub use watch::{Sighting, Watch, WatchLost};
 
 use crate::domain::{NodeId, SessionId};
@@ -364,7 +366,7 @@ impl Tracker {
         }
     }
 
-    /// Number of watches, for tests that nothing is left behind.
+    /// Number of watches.
     pub fn watches(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).watches()).sum()
     }

@@ -156,10 +156,15 @@ impl Once {
         }
     }
 
-    /// Number of requests that run, for tests that nothing is left behind.
+    /// Number of requests that run.
     pub fn running(&self) -> usize {
         let requests = self.lock();
         requests.known.len() - requests.finished.len()
+    }
+
+    /// Number of requests that are remembered, those that run included.
+    pub fn remembered(&self) -> usize {
+        self.lock().known.len()
     }
 
     fn join_or_start<T, F>(

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::codec::{Decoder, FrameError, Limits};
 use super::command::Command;
+use super::counts::LinkCounts;
 use super::dialer::BoxIo;
 use super::frame::Frame;
 use super::link::{EventSink, Link, LinkTask, Liveness};
@@ -39,6 +40,8 @@ pub struct ConnectionConfig {
     pub liveness: Liveness,
     /// How long `exit` may take when the link is closed.
     pub exit_timeout: Duration,
+    /// Where it counts what goes over it.
+    pub counts: Arc<LinkCounts>,
 }
 
 /// Why no frame could be read.
@@ -140,6 +143,7 @@ impl Default for ConnectionConfig {
             max_pending: 1024,
             liveness: Liveness::default(),
             exit_timeout: Duration::from_secs(1),
+            counts: Arc::default(),
         }
     }
 }

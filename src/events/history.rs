@@ -128,7 +128,7 @@ impl History {
         table.held_bytes -= ring.events.iter().map(|kept| kept.size).sum::<usize>();
     }
 
-    /// Bytes that are held, and sessions of which anything is known, for tests.
+    /// Bytes that are held, and sessions of which anything is known.
     pub(super) fn held(&self) -> (usize, usize) {
         let table = self.lock();
         (table.held_bytes, table.sessions.len())

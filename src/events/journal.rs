@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::counts::Delivered;
 use super::cursor::Cursor;
 use super::history::{History, HistoryConfig, SessionHistory};
-use super::log::Log;
+use super::log::{Bounds, Log};
 pub(super) use super::log::{Found, Overrun};
 use super::ring::Ring;
 use super::sleepers::{Sleepers, wake};
@@ -104,6 +105,8 @@ pub struct Journal {
     appending: Mutex<()>,
     /// Position behind the newest entry that both have.
     end: AtomicU64,
+    /// What subscribers got.
+    delivered: Delivered,
 }
 
 // === impl JournalConfig ===
@@ -162,6 +165,7 @@ impl Journal {
             history: History::new(history),
             sleepers,
             appending: Mutex::new(()),
+            delivered: Delivered::default(),
         })
     }
 
@@ -212,7 +216,7 @@ impl Journal {
         self.history.forget(session);
     }
 
-    /// Bytes of events of sessions that are held, and the sessions that have any, for tests.
+    /// Bytes of events of sessions that are held, and the sessions that have any.
     pub fn history_held(&self) -> (usize, usize) {
         self.history.held()
     }
@@ -245,6 +249,15 @@ impl Journal {
         let bounds = self.log.bounds();
         // An entry can be read before it is in the history.
         (bounds.oldest, bounds.end.max(self.cursor().position))
+    }
+
+    /// What all subscribers got since the start.
+    pub fn delivered(&self) -> &Delivered {
+        &self.delivered
+    }
+
+    pub(super) fn held(&self) -> Bounds {
+        self.log.bounds()
     }
 
     pub(super) fn sleepers(&self) -> &Arc<Sleepers> {

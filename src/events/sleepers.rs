@@ -7,6 +7,7 @@
 
 mod index;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -52,6 +53,8 @@ struct Bed {
     is_asleep: bool,
     /// All in front of this position was read, or looked at and not wanted.
     position: u64,
+    /// As far as its subscription has told while it is awake.
+    told: Arc<AtomicU64>,
 }
 
 /// A subscription's place, as the subscription holds it.
@@ -61,6 +64,7 @@ pub(super) struct Sleeper {
     filter: Arc<EventFilter>,
     bell: Arc<Notify>,
     bed: usize,
+    told: Arc<AtomicU64>,
 }
 
 /// A subscription sleeps. When this is dropped it is awake again, and its position is behind all
@@ -103,6 +107,16 @@ impl Sleepers {
     #[cfg(test)]
     pub(super) fn asleep(&self) -> usize {
         self.lock().asleep
+    }
+
+    /// How many there are, and as far as the one is that is furthest behind; `None` when all have
+    /// read what there was.
+    pub(super) fn furthest_behind(&self) -> (usize, Option<u64>) {
+        let state = self.lock();
+        let beds = state.beds.iter().flatten();
+        let awake = beds.clone().filter(|bed| !bed.is_asleep);
+        let furthest = awake.map(|bed| bed.told.load(Ordering::Relaxed)).min();
+        (beds.count(), furthest)
     }
 
     /// From where on is to be looked; `None` when nobody sleeps.
@@ -202,6 +216,8 @@ impl Bed {
     fn wake(&mut self, position: u64, bells: &mut Vec<Arc<Notify>>) {
         self.is_asleep = false;
         self.position = self.position.max(position);
+        // What it slept through it need not look at.
+        self.told.store(self.position, Ordering::Relaxed);
         bells.push(Arc::clone(&self.bell));
     }
 }
@@ -210,8 +226,10 @@ impl Bed {
 
 impl Sleeper {
     /// A place for a subscription with this filter.
-    pub(super) fn new(sleepers: &Arc<Sleepers>, filter: EventFilter) -> Self {
+    /// Its subscription begins at `position`.
+    pub(super) fn new(sleepers: &Arc<Sleepers>, filter: EventFilter, position: u64) -> Self {
         let (filter, bell) = (Arc::new(filter), Arc::new(Notify::new()));
+        let told = Arc::new(AtomicU64::new(position));
         let keys = filter.keys();
         let new = Bed {
             filter: Arc::clone(&filter),
@@ -220,6 +238,7 @@ impl Sleeper {
             keys,
             is_asleep: false,
             position: 0,
+            told: Arc::clone(&told),
         };
         let mut state = sleepers.lock();
         let bed = match state.free.pop() {
@@ -238,7 +257,13 @@ impl Sleeper {
             filter,
             bell,
             bed,
+            told,
         }
+    }
+
+    /// All in front of `position` was told.
+    pub(super) fn told(&self, position: u64) {
+        self.told.store(position, Ordering::Relaxed);
     }
 
     /// What it wants.
@@ -307,6 +332,7 @@ impl Drop for Sleep<'_> {
             true => bed.position.max(looked_to),
             false => bed.position,
         };
+        bed.told.store(*self.position, Ordering::Relaxed);
         state.asleep -= usize::from(was_asleep);
     }
 }

@@ -98,7 +98,7 @@ impl Subscription {
         Ok(Self {
             turn: Turn::new(&filter),
             journal: Arc::clone(journal),
-            sleeper: Sleeper::new(journal.sleepers(), filter),
+            sleeper: Sleeper::new(journal.sleepers(), filter, position),
             policy,
             lag: Lag::new(max_lag, journal, position),
             silence: silence.min(MAX_SILENCE),
@@ -139,6 +139,8 @@ impl Subscription {
                 break Item::Checkpoint;
             }
         };
+        self.sleeper.told(self.position);
+        self.journal.delivered().tell(&item);
         self.spoke_at = Some(Instant::now());
         Ok(item)
     }

@@ -11,6 +11,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
 use super::NodeSpec;
+use super::counts::{LinksNow, NodeCounts};
 use super::figures::Figures;
 use super::placement::{Load, Recent};
 use super::pool::Pool;
@@ -81,6 +82,7 @@ pub struct Node {
     refused: Mutex<EventSet>,
     /// What is to be said of it while it is in service.
     remarks: Mutex<Remarks>,
+    pub(super) counts: NodeCounts,
 }
 
 /// What is not as it should be with a node that is in service.
@@ -120,6 +122,7 @@ impl Node {
             strays: Strays::default(),
             refused: Mutex::default(),
             remarks: Mutex::default(),
+            counts: NodeCounts::default(),
         }
     }
 
@@ -193,6 +196,36 @@ impl Node {
     /// Command links that live, and those that are configured.
     pub fn command_links(&self) -> (usize, usize) {
         (self.pool.live(), self.pool.size())
+    }
+
+    /// What happened to it.
+    pub fn counts(&self) -> &NodeCounts {
+        &self.counts
+    }
+
+    /// Its links as they are, by kind.
+    pub fn links(&self) -> [LinksNow<'_>; 3] {
+        let event = lock(&self.event_link).as_ref().map(Link::queued);
+        let query = self.pool.aside_queued();
+        let one = |kind, queued: Option<usize>, counts| LinksNow {
+            kind,
+            configured: 1,
+            up: usize::from(queued.is_some()),
+            queued: queued.unwrap_or(0),
+            counts,
+        };
+        let commands = LinksNow {
+            kind: "command",
+            configured: self.pool.size(),
+            up: self.pool.live(),
+            queued: self.pool.queued(),
+            counts: &self.counts.command_links,
+        };
+        [
+            one("event", event, &self.counts.event_link),
+            commands,
+            one("query", query, &self.counts.query_link),
+        ]
     }
 
     /// Commands under way.

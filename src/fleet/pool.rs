@@ -80,6 +80,24 @@ impl Pool {
         *self.live.borrow()
     }
 
+    /// Commands that wait to be written.
+    pub(super) fn queued(&self) -> usize {
+        let places = self.lock();
+        places
+            .iter()
+            .flatten()
+            .map(|place| place.link.queued())
+            .sum()
+    }
+
+    /// The same of the link apart; `None` while it is away.
+    pub(super) fn aside_queued(&self) -> Option<usize> {
+        self.aside
+            .borrow()
+            .as_ref()
+            .map(|aside| aside.link.queued())
+    }
+
     /// Waits until one link at least lives.
     pub(super) async fn any_live(&self) {
         let mut live = self.live.subscribe();

@@ -31,6 +31,7 @@ pub(super) struct NodeSink {
 
 impl EventSink for NodeSink {
     fn event(&mut self, event: Event) {
+        self.node.counts.events.one();
         // Before anything of another FreeSWITCH is taken in.
         if let Some(core) = event.headers().raw("Core-UUID")
             && *core != *self.core
@@ -161,6 +162,7 @@ impl NodeSink {
 
     /// Says that events are missing, where the next ones of the journal follow.
     pub(super) fn gap(&self, reason: GapReason, began: SystemTime) {
+        self.node.counts.gap(reason);
         self.sinks.journal.append(Entry::Gap(Gap {
             node: Some(self.node.id().clone()),
             count: 0,
@@ -195,6 +197,9 @@ impl NodeSink {
     }
 
     fn append(&self, event: Event, session: Option<&Session>, job: Option<JobId>, synthetic: bool) {
+        if synthetic {
+            self.node.counts.synthetic_events.one();
+        }
         self.sinks.journal.append(Entry::Event(Record {
             node: self.node.id().clone(),
             event,

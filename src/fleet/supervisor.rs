@@ -104,10 +104,15 @@ impl Supervisor {
         };
         let connection = match connected {
             Ok(connection) => connection,
-            Err(error) => return Ended::Lost(with_sources(&error)),
+            Err(error) => {
+                self.node.counts.event_link.failures.one();
+                return Ended::Lost(with_sources(&error));
+            }
         };
+        self.node.counts.event_link.connects.one();
         let sink = self.sink();
-        let config = event_link_config(&self.spec.link);
+        let mut config = event_link_config(&self.spec.link);
+        config.counts = Arc::clone(&self.node.counts.event_link.traffic);
         let link = connection.start(config, sink, &self.drain);
         let deadline = Deadline::after(SUBSCRIBE_TIMEOUT);
         // Before the subscription: nothing may be taken in that another node tells already.
@@ -141,7 +146,10 @@ impl Supervisor {
         let end = tokio::select! {
             biased;
             () = self.drain.stopped() => Ended::Stopped,
-            lost = link.ended() => self.ended(&lost),
+            lost = link.ended() => {
+                self.node.counts.event_link.losses.one();
+                self.ended(&lost)
+            }
             never = self.keep_in_sync(was_deaf) => match never {},
             never = listening.follow() => match never {},
         };
@@ -294,6 +302,12 @@ impl Supervisor {
 /// Keeps one place of the pool filled, or that of the link apart.
 async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>, drain: Drain) {
     let mut backoff = Backoff::new(spec.backoff.0, spec.backoff.1);
+    let counts = match place {
+        Some(_) => &node.counts.command_links,
+        None => &node.counts.query_link,
+    };
+    let mut config = spec.link.clone();
+    config.counts = Arc::clone(&counts.traffic);
     let put = |link: Option<(Link, Drain)>| match place {
         Some(place) => node.pool.set(place, link.map(|(link, _)| link)),
         None => {
@@ -311,14 +325,19 @@ async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>
             Ok(connection) => {
                 backoff.reset();
                 let life = drain.child();
-                let link = connection.start(spec.link.clone(), NoEvents, &life);
+                counts.connects.one();
+                let link = connection.start(config.clone(), NoEvents, &life);
                 put(Some((link.clone(), life)));
                 let lost = link.ended().await;
+                counts.losses.one();
                 put(None);
                 tracing::debug!(%lost, "command link is down");
             }
             // The event link meets the same error and reports it.
-            Err(error) => tracing::debug!(error = %with_sources(&error), "command link is not up"),
+            Err(error) => {
+                counts.failures.one();
+                tracing::debug!(error = %with_sources(&error), "command link is not up");
+            }
         }
         if pause(&drain, backoff.next_delay()).await.is_err() {
             return;

@@ -120,12 +120,18 @@ impl Syncer {
     /// suspicious. Says whether the node keeps lists at all.
     pub(super) async fn look(&self, all: bool) -> Result<bool, SyncError> {
         let _alone = self.node.sweep.lock().await;
-        let suspects = self.find(all).await?;
-        let is_blind = suspects.is_blind;
-        if !suspects.changed.is_empty() || !suspects.gone.is_empty() {
-            tokio::time::sleep(LAST_WORDS).await;
-        }
-        self.settle(suspects, Why::Disconnected).await?;
+        let mut is_blind = false;
+        let looked = async {
+            let suspects = self.find(all).await?;
+            is_blind = suspects.is_blind;
+            if !suspects.changed.is_empty() || !suspects.gone.is_empty() {
+                tokio::time::sleep(LAST_WORDS).await;
+            }
+            self.settle(suspects, Why::Disconnected).await
+        };
+        let differences = looked.await;
+        self.node.counts.compared(&differences);
+        differences?;
         self.node.agrees();
         Ok(is_blind)
     }
@@ -144,7 +150,9 @@ impl Syncer {
             return Ok(sweep.differences);
         }
         let began = Instant::now();
-        let differences = self.compare(all).await?;
+        let differences = self.compare(all).await;
+        self.node.counts.compared(&differences);
+        let differences = differences?;
         if all {
             *last = Some(Sweep { began, differences });
         }

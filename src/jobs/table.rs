@@ -11,11 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed::{JobFeed, JobFeeds};
 use super::twins::{Heard, Twins};
-use super::{End, Job, JobSpec, JobState, SharedJob, judge};
+use super::{End, Job, JobSpec, JobState, SharedJob};
 use crate::domain::{Failure, JobId, NodeId, Reason};
 use crate::shutdown::Drain;
 
+mod census;
+mod end;
 mod repeats;
+
+pub use census::{ENDS, JobCensus};
 
 /// How often finished jobs past their retention are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,6 +56,7 @@ struct Table {
     /// Of the finished ones.
     output_bytes: usize,
     feeds: JobFeeds,
+    tally: census::Tally,
 }
 
 #[derive(Debug)]
@@ -61,6 +66,8 @@ struct Entry {
     cancel: CancellationToken,
     /// Of a job that other gateways may run too.
     twins: Option<Twins>,
+    /// Its place among the unfinished.
+    number: u64,
 }
 
 // === impl JobsConfig ===
@@ -124,6 +131,7 @@ impl Jobs {
             twins: spec.mark.clone().map(Twins::new),
             job: watch::Sender::new(Arc::new(Job::new(spec))),
             cancel: cancel.clone(),
+            number: table.tally.registered(),
         };
         table.feeds.tell(&entry.job.borrow());
         let node = entry.job.borrow().spec.node.clone();
@@ -355,13 +363,15 @@ impl Table {
         self.jobs.len() - self.finished.len()
     }
 
-    fn update(&self, id: &JobId, change: impl FnOnce(&mut Job)) {
+    fn update(&mut self, id: &JobId, change: impl FnOnce(&mut Job)) {
         let Some(entry) = self.jobs.get(id.as_str()) else {
             return;
         };
         let before = entry.job.borrow().state;
         entry.job.send_modify(|job| change(Arc::make_mut(job)));
-        if entry.job.borrow().state != before {
+        let state = entry.job.borrow().state;
+        if state != before {
+            self.tally.moved(before, state);
             self.feeds.tell(&entry.job.borrow());
         }
     }
@@ -370,15 +380,17 @@ impl Table {
         let Some(entry) = self.jobs.get(id.as_str()) else {
             return false;
         };
+        let before = entry.job.borrow().state;
         let first = entry.job.send_if_modified(|job| {
             let first = !job.state.is_end();
             if first {
-                end_job(Arc::make_mut(job), end);
+                end::end_job(Arc::make_mut(job), end);
             }
             first
         });
         if first {
             let job = Arc::clone(&entry.job.borrow());
+            self.tally.ended(entry.number, before, job.state);
             self.output_bytes += job.output_bytes();
             self.feeds.tell(&job);
             self.finished.push_back((Instant::now(), id.clone()));
@@ -441,59 +453,6 @@ fn newest_first(mut jobs: Vec<SharedJob>) -> Vec<SharedJob> {
 fn unknown(id: &JobId) -> Failure {
     let message = format!("no job {id}, or its retention is over");
     Failure::new(Reason::JobNotFound, message).job(id)
-}
-
-fn end_job(job: &mut Job, end: End) {
-    let (id, node) = (job.spec.id.clone(), job.spec.node.clone());
-    let about = |failure: Failure| failure.job(&id).node(&node);
-    if matches!(end, End::Answered(_)) {
-        // The result may overtake the reply that it was taken, which comes over another link.
-        job.started.get_or_insert_with(SystemTime::now);
-    }
-    let (state, outcome) = match end {
-        End::Answered(raw) => match judge(&job.spec, raw) {
-            Ok(output) => (JobState::Succeeded, Ok(output)),
-            // What FreeSWITCH says of a cancelled originate is how the cancellation worked.
-            Err(failure) => match job.cancel_reason.take() {
-                Some(why) => (
-                    JobState::Cancelled,
-                    Err(about(Failure::new(Reason::Cancelled, why))),
-                ),
-                None => (JobState::Failed, Err(failure)),
-            },
-        },
-        End::Failed(failure) => (JobState::Failed, Err(about(failure))),
-        End::Cancelled => {
-            let why = job.cancel_reason.take().unwrap_or_default();
-            (
-                JobState::Cancelled,
-                Err(about(Failure::new(Reason::Cancelled, why))),
-            )
-        }
-        End::Expired => {
-            let message = format!(
-                "the job did not end within its time-out of {:?}",
-                job.spec.timeout
-            );
-            (
-                JobState::Expired,
-                Err(about(Failure::new(Reason::DeadlineExceeded, message))
-                    .with("command_sent", true)),
-            )
-        }
-        End::Lost(why) => (
-            JobState::Lost,
-            Err(about(Failure::new(Reason::OutcomeUnknown, why))),
-        ),
-    };
-    let now = SystemTime::now();
-    if state == JobState::Succeeded {
-        // Its result overtook the reply that says that it was taken.
-        job.started.get_or_insert(now);
-    }
-    job.state = state;
-    job.ended = Some(now);
-    job.outcome = Some(outcome);
 }
 
 #[cfg(test)]

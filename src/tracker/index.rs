@@ -124,6 +124,11 @@ impl CallIndex {
             .collect()
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(super) fn ids(&self) -> Vec<CallId> {
         self.calls.keys().cloned().collect()
     }

@@ -20,6 +20,7 @@ use super::{EventSink, LinkError, Lost, Reply, Request};
 use crate::esl::codec::{Decoder, Received};
 use crate::esl::command::Command;
 use crate::esl::connection::{Connection, ConnectionConfig, READ_CHUNK};
+use crate::esl::counts::Due;
 use crate::esl::dialer::BoxIo;
 use crate::esl::event::{Event, EventError};
 use crate::esl::frame::{ContentType, Frame};
@@ -55,6 +56,7 @@ pub(in crate::esl) struct LinkTask<S> {
     queued: u64,
     written: u64,
     pending: VecDeque<Pending>,
+    due: Due,
     requests: mpsc::Receiver<Request>,
     lost: watch::Sender<Option<Lost>>,
     nudge: Arc<Notify>,
@@ -89,6 +91,7 @@ impl<S: EventSink> LinkTask<S> {
             queued: 0,
             written: 0,
             pending: VecDeque::new(),
+            due: Due::new(&config.counts),
             requests,
             lost,
             nudge,
@@ -207,6 +210,7 @@ impl<S: EventSink> LinkTask<S> {
             0 => Err(io::ErrorKind::WriteZero.into()),
             count => {
                 self.written += count as u64;
+                self.config.counts.bytes_written.add(count as u64);
                 Ok(())
             }
         }
@@ -215,7 +219,8 @@ impl<S: EventSink> LinkTask<S> {
     fn read(&mut self, result: io::Result<usize>) -> Result<(), Lost> {
         match result {
             Ok(0) => Err(Lost::Closed),
-            Ok(_) => {
+            Ok(count) => {
+                self.config.counts.bytes_read.add(count as u64);
                 self.heard_at = Instant::now();
                 self.check_at = self.heard_at + self.config.liveness.probe_after;
                 self.take_frames()
@@ -264,6 +269,8 @@ impl<S: EventSink> LinkTask<S> {
             waiter,
             end: self.queued,
         });
+        self.config.counts.commands.one();
+        self.due.set(self.pending.len());
     }
 
     fn take_frames(&mut self) -> Result<(), Lost> {
@@ -272,6 +279,7 @@ impl<S: EventSink> LinkTask<S> {
             .receive(&mut self.inbound)
             .map_err(Lost::Frame)?
         {
+            self.config.counts.frames_read.one();
             match received {
                 Received::Event(event) => self.take_event(event),
                 Received::Frame(frame) => self.take_frame(frame)?,
@@ -307,6 +315,7 @@ impl<S: EventSink> LinkTask<S> {
             _ => None,
         };
         let slot = slot.ok_or(Lost::Unasked)?;
+        self.due.set(self.pending.len());
         match slot.waiter {
             // A caller that left has dropped its end; its reply ends here.
             Waiter::Caller(reply) => drop(reply.send(Ok(Reply { frame }))),

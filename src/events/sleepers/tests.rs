@@ -11,7 +11,7 @@ fn sleeper(sleepers: &Arc<Sleepers>) -> Sleeper {
         nodes: vec!["n".parse().unwrap()],
         ..FilterSpec::default()
     });
-    Sleeper::new(sleepers, filter)
+    Sleeper::new(sleepers, filter, 0)
 }
 
 /// Entries of a node, which stand behind these positions.

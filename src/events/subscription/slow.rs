@@ -124,6 +124,7 @@ impl Subscription {
     /// Further behind than allowed: by policy the end, or what is ready now is left out.
     pub(super) async fn fell_behind(&mut self) -> Result<Option<Item>, Failure> {
         if self.policy == SlowPolicy::End {
+            self.journal.delivered().ended_slow.one();
             let message = "the subscriber reads too slowly; subscribe again from the cursor";
             return Err(Failure::new(Reason::SlowConsumer, message).with("cursor", self.cursor()));
         }
@@ -181,6 +182,7 @@ impl Subscription {
     /// What is next is no longer in the journal: by policy the end, or it is left out.
     pub(super) fn fell_out(&mut self, overrun: Overrun) -> Result<Item, Failure> {
         if self.policy == SlowPolicy::End {
+            self.journal.delivered().ended_overrun.one();
             return Err(too_old(&self.journal));
         }
         let next_at = self.journal.appended_at(overrun.oldest + 1);
