@@ -24,6 +24,7 @@ mod server;
 mod session_service;
 mod session_verbs;
 mod status;
+mod tally;
 mod watch;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use health::Health;
 pub use peer::Peer;
 pub use rpc::Rpc;
 pub use server::{GrpcConfig, Limits, Server, Transport};
+pub use tally::{DURATION_BOUNDS, Method, Tally};
 
 use crate::access::{Access, Caller};
 use crate::control::{Control, Once};

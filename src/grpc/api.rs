@@ -26,6 +26,7 @@ use super::observe::Observed;
 use super::peer::Peer;
 use super::rpc::Rpc;
 use super::status::status;
+use super::tally::Tally;
 use super::{Services, deadline};
 use crate::access::Proof;
 use crate::domain::{Failure, Reason};
@@ -48,6 +49,7 @@ pub struct Api {
     max_message_bytes: usize,
     /// Ends the RPCs that the grace period did not.
     cut: CancellationToken,
+    tally: Tally,
 }
 
 // === impl Api ===
@@ -89,6 +91,7 @@ impl Api {
             health,
             max_message_bytes,
             cut: services.control.cut.clone(),
+            tally: Tally::new(),
         })
     }
 
@@ -112,6 +115,11 @@ impl Api {
         &self.cut
     }
 
+    /// All requests since the start.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// Answers one request, however it came: takes the client's deadline out of the headers and
     /// lets the services do the rest.
     pub async fn answer<B>(&self, mut request: Request<B>, peer: &Peer) -> http::Response<Body>
@@ -119,6 +127,7 @@ impl Api {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let call = self.tally.begin(request.uri().path());
         if let Some(deadline) = deadline::take(request.headers_mut()) {
             request.extensions_mut().insert(deadline);
         }
@@ -141,7 +150,7 @@ impl Api {
             }
         };
         let response = answer.instrument(observed.span().clone()).await;
-        observed.answered(response)
+        call.answered(observed.answered(response))
     }
 
     /// Gives the request to its service, which acts for the caller.
