@@ -34,7 +34,9 @@ impl Figures {
         };
         self.sessions = count("Session-Count").unwrap_or(self.sessions);
         self.max_sessions = count("Max-Sessions").unwrap_or(self.max_sessions);
-        self.sessions_per_second = count("Session-Per-Sec").unwrap_or(self.sessions_per_second);
+        // `Session-Per-Sec` is what is left of the limit in this second (`runtime.sps`).
+        let rate = count("Session-Per-Sec-Last");
+        self.sessions_per_second = rate.unwrap_or(self.sessions_per_second);
         self.idle_cpu = event
             .text("Idle-CPU")
             .and_then(|idle| idle.parse().ok())
@@ -64,7 +66,24 @@ impl Figures {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second() {
+        // As a FreeSWITCH 1.10.12 with `sessions-per-second` 2000 sent it.
+        let headers = [
+            ("Event-Name", "HEARTBEAT"),
+            ("Session-Per-Sec", "2000"),
+            ("Session-Per-Sec-Last", "2"),
+            ("Session-Per-Sec-Max", "4"),
+        ];
+        let headers = headers.map(|(name, value)| (name, Cow::Borrowed(value)));
+        let mut figures = Figures::default();
+        figures.heartbeat(&Event::from_headers(headers).unwrap());
+        assert_eq!(figures.sessions_per_second, 2);
+    }
 
     #[test]
     fn the_limits_are_found_in_status() {
