@@ -150,6 +150,7 @@ fn main() -> Result<()> {
 
 fn config(arguments: &Arguments, node: &Simulated) -> Result<Config> {
     let mut config = Config::default();
+    config.admin.enabled = false;
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.shutdown.delay = Duration::ZERO;
     config.esl.backoff.min = Duration::from_millis(10);

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::access::{Access, Caller, Identities, IdentitiesError};
+use crate::admin::{Admin, AdminParts, Readiness, Stage};
 use crate::config::{self, Config, EslConfig};
 use crate::control::{Control, Once, OnceConfig, node_spec};
 use crate::domain::NodeState;
@@ -20,8 +21,11 @@ use crate::grpc::{Api, Deadlines, GrpcConfig, Health, Limits, Server, Services, 
 use crate::jobs::{Jobs, JobsConfig};
 use crate::shutdown::Drain;
 use crate::telemetry::audit::{Audit, AuditError};
+use crate::telemetry::{LogLevel, Metrics};
 use crate::tls::{Flaws, Tls};
 use crate::tracker::{Tracker, TrackerConfig};
+
+mod admin;
 
 /// What is left when RPCs have used the grace period up: for the calls to be hung up that nobody waits
 /// for any more, and then for the links to say goodbye.
@@ -36,6 +40,9 @@ pub struct App {
     listener: TcpListener,
     server: Server,
     access: Access,
+    /// Metrics and probes, which answer already.
+    admin: Option<Admin>,
+    readiness: Readiness,
     control: Control,
     once: Arc<Once>,
     audit: Audit,
@@ -64,6 +71,17 @@ pub enum AppError {
     /// Keys of an issuer, or its authorities, were good a moment ago and are not now.
     #[error("cannot tell who is who")]
     Identities(#[from] IdentitiesError),
+    /// The address for metrics and probes is taken or not ours.
+    #[error(
+        "cannot listen on {address} (admin.listen); choose another address with --admin-listen, or set \
+         admin.enabled to false"
+    )]
+    ListenAdmin {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// The descriptor set is malformed.
     #[error("reflection is broken")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -80,10 +98,16 @@ impl App {
     /// # Errors
     /// When the listener cannot be bound, or the files of TLS are bad.
     pub async fn build(config: &Config) -> Result<Self, AppError> {
-        let dialer = TcpDialer {
-            silence: config.esl.probe_after,
-        };
-        Self::build_with(config, Arc::new(dialer)).await
+        Self::wire(config, tcp(config), None).await
+    }
+
+    /// As [`App::build`], for a program whose log level can be seen and changed on the port for
+    /// metrics and probes.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_logged(config: &Config, level: LogLevel) -> Result<Self, AppError> {
+        Self::wire(config, tcp(config), Some(level)).await
     }
 
     /// As [`App::build`], with sockets of another kind.
@@ -91,10 +115,20 @@ impl App {
     /// # Errors
     /// As [`App::build`].
     pub async fn build_with(config: &Config, dialer: Arc<dyn Dialer>) -> Result<Self, AppError> {
+        Self::wire(config, dialer, None).await
+    }
+
+    async fn wire(
+        config: &Config,
+        dialer: Arc<dyn Dialer>,
+        log_level: Option<LogLevel>,
+    ) -> Result<Self, AppError> {
         let address = config.grpc.listen;
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| AppError::Listen { address, source })?;
+        // Before anything is started.
+        let admin_listener = admin::listen(&config.admin).await?;
         let (front, back) = (Drain::new(), Drain::new());
 
         let tracker_config = TrackerConfig {
@@ -177,9 +211,24 @@ impl App {
                 }
             });
         }
+        let server = Server::new(&services, server_config(&config.grpc), tls)?;
+        let readiness = Readiness::new(&control.fleet, config.admin.ready);
+        let themes = admin::themes(&services, &server, &readiness, (&front, &back));
+        let parts = AdminParts {
+            readiness: readiness.clone(),
+            metrics: Arc::new(Metrics::new(themes)),
+            health: server.api().health().clone(),
+            log_level_from: config.admin.log_level_from,
+            log_level,
+        };
+        let admin = admin_listener
+            .map(|listener| admin::start(config.admin.listen, listener, &parts))
+            .transpose()?;
         Ok(Self {
             listener,
-            server: Server::new(&services, server_config(&config.grpc), tls)?,
+            server,
+            admin,
+            readiness,
             access: services.access,
             control,
             once: services.once,
@@ -202,6 +251,11 @@ impl App {
     /// Who may do what: to be replaced when the configuration changes, and to be counted.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Where metrics and probes are, unless they are switched off.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// What it knows and does, for tests that look behind the API.
@@ -244,9 +298,11 @@ impl App {
             self.front.clone(),
         ));
         self.front.spawn(self.server.serve(self.listener));
+        self.readiness.reach(Stage::Serving);
         stop.await;
 
         info!("draining");
+        self.readiness.reach(Stage::Draining);
         health.set_serving(false);
         // Endpoints must have noticed before connections are refused.
         tokio::time::sleep(self.delay).await;
@@ -279,6 +335,10 @@ impl App {
         if !self.audit.flush(AUDIT_PATIENCE).await {
             warn!("audit lines may be missing");
         }
+        // Last: until here a probe is told that it drains.
+        if let Some(admin) = self.admin {
+            admin.finish().await;
+        }
         info!("stopped");
         front_done && back_done
     }
@@ -295,6 +355,12 @@ async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
             health.set_serving(true);
         }
     }
+}
+
+fn tcp(config: &Config) -> Arc<dyn Dialer> {
+    Arc::new(TcpDialer {
+        silence: config.esl.probe_after,
+    })
 }
 
 fn server_config(config: &config::GrpcConfig) -> GrpcConfig {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{LogConfig, Problems, TracingConfig};
-use crate::telemetry::TelemetryError;
+use crate::telemetry::{LogLevel, TelemetryError};
 
 pub use check_config::CheckConfig;
 pub use healthcheck::{Healthcheck, Verdict};
@@ -159,19 +159,23 @@ impl LogArgs {
 }
 
 /// Starts the runtime, logging and traces, and runs until done; then sends the spans that are left,
-/// unless it was told to leave at once.
-fn run_logged<T, F>(log: &LogConfig, tracing: &TracingConfig, run: F) -> Result<T, CliError>
+/// unless it was told to leave at once. What runs may change the log level.
+fn run_logged<T, F>(
+    log: &LogConfig,
+    tracing: &TracingConfig,
+    run: impl FnOnce(LogLevel) -> F,
+) -> Result<T, CliError>
 where
     F: Future<Output = Result<T, CliError>>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let telemetry = {
+    let (telemetry, level) = {
         let _runtime = runtime.enter();
         crate::telemetry::init(log, tracing)?
     };
-    let outcome = runtime.block_on(run);
+    let outcome = runtime.block_on(run(level));
     if !matches!(outcome, Err(CliError::Forced(_))) {
         runtime.block_on(telemetry.finish(TRACES_PATIENCE));
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod added;
+mod admin;
 mod check;
 mod grpc;
 mod layers;
@@ -28,6 +29,8 @@ use serde::Serialize;
 
 pub use access::{AccessConfig, AnonymousConfig, CertificateConfig, JwtConfig, TokenConfig};
 pub use added::NodeParts;
+pub use admin::{AdminConfig, DEFAULT_ADMIN_PORT, LogLevelFrom, ReadyPolicy};
+pub use check::is_log_level;
 pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
 pub use loader::{Loader, NodeNeed};
 pub use names::Names;
@@ -61,6 +64,8 @@ pub struct Config {
     pub grpc: GrpcConfig,
     /// Who is let in.
     pub access: AccessConfig,
+    /// Metrics and probes.
+    pub admin: AdminConfig,
     /// The FreeSWITCHes to control.
     pub nodes: Vec<NodeConfig>,
     /// Each link to a node.

@@ -1,10 +1,12 @@
-//! What operators see: logs, traces and the audit.
+//! What operators see: logs, metrics, traces and the audit.
 //!
 //! The floors below `grpc` know spans of the crate `tracing` alone, with the target [`SPANS`];
 //! what OpenTelemetry is, only this module knows.
 
 pub mod audit;
+mod log_level;
 mod logs;
+pub mod metrics;
 pub mod redact;
 mod spans;
 mod traces;
@@ -18,6 +20,8 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use crate::config::{LogConfig, TracingConfig};
 
+pub use log_level::{LogLevel, LogLevelError};
+pub use metrics::Metrics;
 pub(crate) use spans::{FAILED, continue_from, error_type, remote_trace_id};
 pub use spans::{SPANS, detach, trace_id, traceparent};
 pub use traces::Traces;
@@ -70,19 +74,23 @@ impl Telemetry {
 }
 
 /// Starts logging to standard error, and traces where they are asked for, once in the life of the
-/// process; within a runtime, to which the connection of the exporter belongs.
+/// process; within a runtime, to which the connection of the exporter belongs. The level that comes
+/// with it changes what is logged.
 ///
 /// # Errors
 /// When it was started before, or the configuration cannot be used.
-pub fn init(log: &LogConfig, tracing: &TracingConfig) -> Result<Telemetry, TelemetryError> {
+pub fn init(
+    log: &LogConfig,
+    tracing: &TracingConfig,
+) -> Result<(Telemetry, LogLevel), TelemetryError> {
     let terminal = io::stderr().is_terminal();
     let traces = tracing
         .is_on()
         .then(|| Traces::start(tracing))
         .transpose()?;
-    let dispatch = dispatch(log, terminal, io::stderr, traces.as_ref())?;
+    let (dispatch, level) = dispatch(log, terminal, io::stderr, traces.as_ref())?;
     tracing::dispatcher::set_global_default(dispatch)?;
-    Ok(Telemetry { traces })
+    Ok((Telemetry { traces }, level))
 }
 
 /// Who takes logs and, where there are traces, spans.
@@ -94,14 +102,16 @@ pub fn dispatch<W>(
     terminal: bool,
     writer: W,
     traces: Option<&Traces>,
-) -> Result<Dispatch, TelemetryError>
+) -> Result<(Dispatch, LogLevel), TelemetryError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let registry = tracing_subscriber::registry().with(logs::layer(config, terminal, writer)?);
+    let (lines, level) = logs::layer(config, terminal, writer)?;
+    let registry = tracing_subscriber::registry().with(lines);
     // Without traces there is no layer at all, so that spans are off where they stand.
-    Ok(match traces {
+    let dispatch = match traces {
         Some(traces) => registry.with(traces.layer().boxed()).into(),
         None => registry.into(),
-    })
+    };
+    Ok((dispatch, level))
 }

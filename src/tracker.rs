@@ -13,8 +13,8 @@ mod found;
 mod index;
 mod live;
 mod session;
-mod told;
 mod sizes;
+mod told;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -35,7 +35,15 @@ impl Program {
 
     async fn start_with(arguments: &[&str], grace: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchgate"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+            ])
             .args(arguments)
             .env_clear()
             .env("SWITCHGATE_ESL_PASSWORD", "ClueCon")

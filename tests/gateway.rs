@@ -30,6 +30,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// A running gateway and what it runs over.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
+    /// Where metrics and probes are.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) channel: Channel,
     /// To look behind the API.
     pub(crate) control: Control,
@@ -134,6 +136,7 @@ impl Gateway {
         let address = app.address().unwrap();
         let (control, transport) = (app.control().clone(), app.transport());
         let access = app.access().clone();
+        let admin = app.admin_address();
         let (stop_tx, stop_rx) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
             let _ = stop_rx.await;
@@ -147,6 +150,7 @@ impl Gateway {
         };
         Self {
             address,
+            admin,
             channel,
             control,
             transport,
@@ -296,6 +300,7 @@ pub(crate) fn metadata(status: &Status, key: &str) -> String {
 pub(crate) fn test_config() -> Config {
     let mut config = Config::default();
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
+    config.admin.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.esl.backoff.min = Duration::from_millis(10);
     config.esl.backoff.max = Duration::from_millis(100);
     config

@@ -2,6 +2,7 @@
 // clippy.toml allows both in test functions alone, not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod admin;
 mod api_calls;
 mod api_events;
 mod api_execute;

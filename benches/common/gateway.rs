@@ -32,6 +32,7 @@ impl Gateway {
     /// On a free port of loopback, in front of these nodes.
     pub(crate) fn config(nodes: &[SocketAddr]) -> Result<Config> {
         let mut config = Config::default();
+        config.admin.enabled = false;
         config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
         config.shutdown.delay = Duration::ZERO;
         for (at, address) in nodes.iter().enumerate() {

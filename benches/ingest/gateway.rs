@@ -41,6 +41,7 @@ async fn measure(
     corpus: &Corpus,
 ) -> Result<Reading> {
     let mut config = Config::default();
+    config.admin.enabled = false;
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.shutdown.delay = Duration::ZERO;
     let address = NodeAddress::from(source.address());

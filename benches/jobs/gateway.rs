@@ -51,6 +51,7 @@ impl Gateway {
         let (host, port) = peer.address.rsplit_once(':').context("host:port")?;
         let address = NodeAddress::new(host, port.parse()?);
         let mut config = Config::default();
+        config.admin.enabled = false;
         config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
         config.shutdown.delay = Duration::ZERO;
         let mut node = NodeConfig::new(NODE.parse()?, address, peer.password.as_str());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{NodeAddress, NodeConfig};
+use crate::config::{AdminConfig, NodeAddress, NodeConfig};
 use crate::domain::NodeId;
 use crate::shutdown::Drain;
 use crate::sim::{Sim, SimConfig};
@@ -45,8 +45,22 @@ pub(super) async fn start(drain: &Drain) -> io::Result<Vec<NodeConfig>> {
     Ok(nodes)
 }
 
+/// Where the demo has its metrics and probes: at any free port, unless another address than the
+/// default was asked for, since a demo must not fail for a gateway that runs already.
+pub(super) fn admin_address(configured: SocketAddr) -> SocketAddr {
+    let mut address = AdminConfig::default().listen;
+    if configured != address {
+        return configured;
+    }
+    address.set_port(0);
+    address
+}
+
 /// What to try, for a terminal.
-pub(super) fn introduction(address: SocketAddr) -> String {
+pub(super) fn introduction(address: SocketAddr, admin: Option<SocketAddr>) -> String {
+    let admin = admin.map_or_else(String::new, |admin| {
+        format!("  curl http://{admin}/metrics\n  curl http://{admin}/readyz\n")
+    });
     format!(
         r#"
 Switchgate serves gRPC on {address}, over two simulated FreeSWITCH nodes. Try, in a second terminal:
@@ -59,7 +73,7 @@ Switchgate serves gRPC on {address}, over two simulated FreeSWITCH nodes. Try, i
       {address} switchgate.v1.EventService/Subscribe
   grpcurl -plaintext -d '{{"session_id": "SESSION_ID", "cause": "HANGUP_CAUSE_USER_BUSY"}}' \
       {address} switchgate.v1.SessionService/Hangup
-
+{admin}
 Stop with Ctrl-C.
 "#
     )

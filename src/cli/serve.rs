@@ -9,6 +9,7 @@ use super::{CliError, Ending, LogArgs, demo, run_logged, run_until_signal};
 use crate::app::App;
 use crate::config::{Config, Loader, NodeNeed, Problems, Source};
 use crate::shutdown::Drain;
+use crate::telemetry::LogLevel;
 
 /// Flags of `switchgate serve`.
 #[derive(Debug, Clone, Default, Args)]
@@ -43,6 +44,10 @@ pub struct Serve {
     /// Listen beyond this machine although everybody is let in [env: SWITCHGATE__ACCESS__INSECURE]
     #[arg(long)]
     pub insecure: bool,
+
+    /// Where to serve metrics and probes [env: SWITCHGATE__ADMIN__LISTEN] [default: 127.0.0.1:50062]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub admin_listen: Option<String>,
 
     /// A FreeSWITCH to control, more than once for more; the port is 8021 when left out
     #[arg(long, value_name = "NAME=HOST:PORT")]
@@ -98,6 +103,7 @@ impl Serve {
                 "--insecure",
                 self.insecure.then(|| "true".to_owned()),
             )
+            .flag("admin.listen", "--admin-listen", self.admin_listen.clone())
             .need(need);
         let nodes = self.node.iter();
         nodes
@@ -114,7 +120,7 @@ impl Serve {
     pub fn run(&self, source: &dyn Source) -> Result<(), CliError> {
         let config = self.load(source)?;
         let (log, tracing) = (config.log.clone(), config.tracing.clone());
-        run_logged(&log, &tracing, async {
+        run_logged(&log, &tracing, async |level| {
             for node in config.nodes_with_default_password() {
                 tracing::warn!(
                     node = %node.id,
@@ -131,7 +137,7 @@ impl Serve {
                 tracing::warn!(%listen, problem, remedy, "access is weaker than it should be");
             }
             let demo = self.demo;
-            match run_until_signal(|stop| serve(config, demo, stop)).await? {
+            match run_until_signal(|stop| serve(config, demo, level, stop)).await? {
                 Ending::Own(outcome) => outcome,
                 Ending::Forced(signal) => Err(CliError::Forced(signal)),
             }
@@ -143,22 +149,24 @@ impl Serve {
 async fn serve(
     mut config: Config,
     demo: bool,
+    level: LogLevel,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
     let simulated = Drain::new();
     if demo {
+        config.admin.listen = demo::admin_address(config.admin.listen);
         config.nodes = demo::start(&simulated)
             .await
             .map_err(|error| CliError::run("the demo", error))?;
     }
-    let app = App::build(&config)
+    let app = App::build_logged(&config, level)
         .await
         .map_err(|error| CliError::run("the server", error))?;
     if demo {
         let address = app
             .address()
             .map_err(|error| CliError::run("the server", error))?;
-        println!("{}", demo::introduction(address));
+        println!("{}", demo::introduction(address, app.admin_address()));
     }
     app.run(stop).await;
     simulated.finish(config.shutdown.grace).await;

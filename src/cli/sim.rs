@@ -61,12 +61,14 @@ impl Sim {
     /// When the log settings are wrong, the address is taken, or a second signal came.
     pub fn run(self, source: &dyn Source) -> Result<(), CliError> {
         let log = self.log.lay(Loader::new(source)).load()?.log;
-        run_logged(&log, &TracingConfig::default(), async {
-            match run_until_signal(|stop| simulate(self, stop)).await? {
+        run_logged(
+            &log,
+            &TracingConfig::default(),
+            async |_| match run_until_signal(|stop| simulate(self, stop)).await? {
                 Ending::Own(outcome) => outcome,
                 Ending::Forced(signal) => Err(CliError::Forced(signal)),
-            }
-        })
+            },
+        )
     }
 }
 

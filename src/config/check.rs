@@ -101,6 +101,7 @@ impl<'a> Check<'a> {
         let mut config = Config {
             grpc: tree.grpc,
             access: tree.access,
+            admin: tree.admin,
             nodes: Vec::new(),
             esl: tree.esl,
             sessions: tree.sessions,
@@ -115,6 +116,7 @@ impl<'a> Check<'a> {
         self.counts(&config);
         self.sizes(&config);
         self.contradictions(&config);
+        self.admin(&config);
         self.level(&config.log.level);
         self.call_variable(&config.sessions.call_variable);
         self.tracing(&config.tracing);
@@ -375,8 +377,21 @@ impl<'a> Check<'a> {
         }
     }
 
+    fn admin(&mut self, config: &Config) {
+        let Config { admin, grpc, .. } = config;
+        let is_same = admin.enabled && admin.listen == grpc.listen && admin.listen.port() != 0;
+        if is_same && self.sound("grpc.listen") {
+            self.add(
+                "admin.listen",
+                Some(&admin.listen),
+                "is also grpc.listen",
+                "give metrics and probes a port of their own",
+            );
+        }
+    }
+
     fn level(&mut self, level: &str) {
-        if !is_level(level) {
+        if !is_log_level(level) {
             self.add(
                 "log.level",
                 Some(&format_args!("`{}`", level.escape_debug())),
@@ -433,9 +448,9 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Whether each part is a level, or `target=level`. `EnvFilter` alone would take a mistyped level
+/// Whether a text says what is logged: each part is a level, or `target=level`. `EnvFilter` alone would take a mistyped level
 /// for the name of a target and log all of it.
-fn is_level(text: &str) -> bool {
+pub fn is_log_level(text: &str) -> bool {
     let levels: BTreeSet<&str> = ["off", "error", "warn", "info", "debug", "trace"].into();
     let named = text
         .split(',')

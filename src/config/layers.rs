@@ -10,8 +10,8 @@ use yaml_serde::{Mapping, Value};
 
 use super::problem::{Origin, Problem, Problems};
 use super::{
-    AccessConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig, LogConfig,
-    SessionsConfig, ShutdownConfig, TracingConfig, node::NodeEntry,
+    AccessConfig, AdminConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig,
+    LogConfig, SessionsConfig, ShutdownConfig, TracingConfig, node::NodeEntry,
 };
 
 /// The keys whose lists the environment numbers, and what they are lists of.
@@ -33,6 +33,7 @@ const MAX_INDEX: usize = 9999;
 pub(super) struct Tree {
     pub(super) grpc: GrpcConfig,
     pub(super) access: AccessConfig,
+    pub(super) admin: AdminConfig,
     pub(super) nodes: Vec<NodeEntry>,
     pub(super) esl: EslConfig,
     pub(super) sessions: SessionsConfig,

@@ -205,6 +205,18 @@ fn errors_name_key_value_remedy_and_origin() {
             "esl.dead_after: 1m 1s is longer than 1m, within which a link that silently died must be found; give at most 1m (switchgate.yaml)",
         ),
         (
+            "admin: {ready: most}",
+            "admin.ready: `most` is not a number of nodes; write any, all, quorum or none (switchgate.yaml)",
+        ),
+        (
+            "admin: {log_level_from: me}",
+            "admin.log_level_from: `me` is not who may change the log level; write loopback, anyone or nobody (switchgate.yaml)",
+        ),
+        (
+            "admin: {listen: '127.0.0.1:50061'}",
+            "admin.listen: 127.0.0.1:50061 is also grpc.listen; give metrics and probes a port of their own (switchgate.yaml)",
+        ),
+        (
             "jobs: {retention: 0s}",
             "jobs.retention: 0s is too short; give a time longer than zero (switchgate.yaml)",
         ),
@@ -290,7 +302,7 @@ fn errors_of_environment_and_flags_name_them() {
     assert_eq!(
         lines(load),
         [
-            "grcp: is no key; the keys here are `grpc`, `access`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit` (environment variable SWITCHGATE__GRCP__LISTEN)",
+            "grcp: is no key; the keys here are `grpc`, `access`, `admin`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit` (environment variable SWITCHGATE__GRCP__LISTEN)",
             "grpc.listen: `50061` is not an IP address with a port; write ADDRESS:PORT, such as 127.0.0.1:50061 or [::]:50061 (environment variable SWITCHGATE__GRPC__LISTEN)",
             "nodes[0].id: `a b` holds ' '; allowed are letters, digits and - . _ @ : + ~ * ! / =; give a short name, such as fs1 (--node)",
             "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",

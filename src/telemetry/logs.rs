@@ -1,28 +1,30 @@
 //! Logs: to standard error, readable on a terminal and JSON elsewhere.
 
-use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, filter_fn};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::layer::{Filter, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::layer::Layer;
 
+use super::log_level::LogLevel;
 use super::{SPANS, TelemetryError};
 use crate::config::{LogConfig, LogFormat};
 
 /// Target of the exporter's own warnings, one for each export that fails; `traces` tells the first.
 const EXPORTER: &str = "opentelemetry-otlp";
 
-/// Takes what is logged.
+/// Takes what is logged, without the spans of traces.
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Takes what is logged; what comes with it changes what that is.
 ///
 /// # Errors
 /// When the level is no filter.
-pub(super) fn layer<S, W>(
+pub(super) fn layer<W>(
     config: &LogConfig,
     terminal: bool,
     writer: W,
-) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
+) -> Result<(LogLayer, LogLevel), TelemetryError>
 where
-    S: Subscriber + for<'span> LookupSpan<'span>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let json = match config.format {
@@ -30,23 +32,18 @@ where
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = fmt::layer().with_writer(writer);
-    let filter = filter(config)?;
+    let (filter, level) = LogLevel::new(&config.level)?;
+    let filter = filter.and(filter_fn(|metadata| {
+        ![SPANS, EXPORTER].contains(&metadata.target())
+    }));
+    let lines = fmt::layer().with_writer(writer);
     if json {
-        let builder = builder.json().flatten_event(true).with_span_list(false);
-        return Ok(builder.with_filter(filter).boxed());
+        let lines = lines.json().flatten_event(true).with_span_list(false);
+        return Ok((lines.with_filter(filter).boxed(), level));
     }
     // https://no-color.org: set to anything but nothing.
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    Ok(builder.with_ansi(colour).with_filter(filter).boxed())
-}
-
-/// What the level says, without the spans of traces.
-fn filter<S>(config: &LogConfig) -> Result<impl Filter<S> + use<S>, TelemetryError> {
-    let level = EnvFilter::builder().parse(&config.level)?;
-    Ok(level.and(filter_fn(|metadata| {
-        ![SPANS, EXPORTER].contains(&metadata.target())
-    })))
+    Ok((lines.with_ansi(colour).with_filter(filter).boxed(), level))
 }
 
 #[cfg(test)]
@@ -79,7 +76,7 @@ mod tests {
         let level = level.to_owned();
         let writer = memory.clone();
         let config = LogConfig { level, format };
-        let dispatch = dispatch(&config, terminal, move || writer.clone(), None).unwrap();
+        let (dispatch, _) = dispatch(&config, terminal, move || writer.clone(), None).unwrap();
         tracing::dispatcher::with_default(&dispatch, || {
             let _span = tracing::info_span!("link", node = "fs1").entered();
             tracing::info!(sessions = 3, "node ready");
@@ -118,7 +115,7 @@ mod tests {
             level: "trace".to_owned(),
             format: LogFormat::Json,
         };
-        let dispatch = dispatch(&config, false, move || writer.clone(), None).unwrap();
+        let (dispatch, _) = dispatch(&config, false, move || writer.clone(), None).unwrap();
         tracing::dispatcher::with_default(&dispatch, || {
             let span = tracing::info_span!(target: SPANS, "rpc", secret = 7);
             assert!(span.is_disabled());
@@ -131,5 +128,46 @@ mod tests {
             text.contains("inside") && !text.contains("secret"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_level_changes_while_the_program_runs_and_the_log_tells_so() {
+        let memory = Memory::default();
+        let writer = memory.clone();
+        let config = LogConfig {
+            level: "off".to_owned(),
+            format: LogFormat::Text,
+        };
+        let (dispatch, level) = dispatch(&config, false, move || writer.clone(), None).unwrap();
+        let logged = || String::from_utf8(std::mem::take(&mut *memory.0.lock().unwrap())).unwrap();
+        tracing::dispatcher::with_default(&dispatch, || {
+            tracing::debug!("unheard");
+            level
+                .change("info,switchgate::telemetry=debug", "a test")
+                .unwrap();
+            tracing::debug!("heard");
+            let text = logged();
+            assert!(text.contains("log level is changed from=off to=\"info,switchgate::telemetry=debug\" who=a test"), "{text}");
+            assert!(
+                text.contains("heard") && !text.contains("unheard"),
+                "{text}"
+            );
+
+            for wrong in ["loud", "", "switchgate=loud", "info,,"] {
+                let refused = level.change(wrong, "a test").unwrap_err();
+                assert!(
+                    matches!(refused, crate::telemetry::LogLevelError::NoLevel(_)),
+                    "{wrong}: {refused}"
+                );
+            }
+            assert_eq!(level.text(), "info,switchgate::telemetry=debug");
+            level.change("off", "a test").unwrap();
+            tracing::error!("unheard");
+            let text = logged();
+            assert!(
+                text.contains("to=\"off\"") && !text.contains("unheard"),
+                "{text}"
+            );
+        });
     }
 }

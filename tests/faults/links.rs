@@ -468,6 +468,7 @@ async fn by_default_a_half_open_node_is_found_within_a_minute() {
     let drain = Drain::new();
     let sim = Sim::new(SimConfig::default(), &drain);
     let mut config = Config::default();
+    config.admin.enabled = false;
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     let name = "sim-0".parse().unwrap();
     let address = NodeAddress::new("in-memory", 8021);

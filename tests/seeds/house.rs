@@ -130,6 +130,7 @@ impl House {
 /// Times short enough that a fault is noticed, and forgotten, within a seed.
 fn config() -> Config {
     let mut config = Config::default();
+    config.admin.enabled = false;
     config.grpc.listen = (Ipv4Addr::LOCALHOST, 0).into();
     config.grpc.reflection = false;
     config.esl.connect_timeout = Duration::from_secs(2);

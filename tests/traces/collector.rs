@@ -104,7 +104,7 @@ impl Observed {
             format: LogFormat::Json,
         };
         let writer = logs.clone();
-        let dispatch = dispatch(&log, false, move || writer.clone(), Some(&traces)).unwrap();
+        let (dispatch, _) = dispatch(&log, false, move || writer.clone(), Some(&traces)).unwrap();
         Self {
             collector,
             traces,
