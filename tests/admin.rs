@@ -1,10 +1,12 @@
 //! The port for metrics and probes: what it tells at each stage, and who cannot disturb it.
 
+mod documents;
 mod hostile;
 mod large;
 mod log_level;
 mod metrics;
 mod probes;
+mod promql;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
