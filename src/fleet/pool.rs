@@ -57,17 +57,15 @@ impl Pool {
 
     /// Puts a link into its place, or takes it out.
     pub(super) fn set(&self, place: usize, link: Option<Link>) {
-        let live = {
-            let mut places = self.lock();
-            if let Some(slot) = places.get_mut(place) {
-                *slot = link.map(|link| Place {
-                    link,
-                    load: Arc::default(),
-                });
-            }
-            places.iter().flatten().count()
-        };
-        self.live.send_replace(live);
+        let mut places = self.lock();
+        if let Some(slot) = places.get_mut(place) {
+            *slot = link.map(|link| Place {
+                link,
+                load: Arc::default(),
+            });
+        }
+        // Told while the places are locked: of two who come at the same time the later one counts.
+        self.live.send_replace(places.iter().flatten().count());
     }
 
     /// Number of places.
@@ -199,5 +197,36 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::esl::{Connection, ConnectionConfig, Limits, NoEvents};
+
+    #[tokio::test]
+    async fn links_that_come_up_together_all_count() {
+        const PLACES: usize = 4;
+        let drain = Drain::new();
+        let (near, _far) = tokio::io::duplex(64);
+        let connection = Connection::new(Box::new(near), Limits::default());
+        let link = connection.start(ConnectionConfig::default(), NoEvents, &drain);
+        for round in 0..5000 {
+            let pool = Pool::new(PLACES);
+            let start = Barrier::new(PLACES);
+            std::thread::scope(|scope| {
+                for place in 0..PLACES {
+                    let (pool, start, link) = (&pool, &start, link.clone());
+                    scope.spawn(move || {
+                        start.wait();
+                        pool.set(place, Some(link));
+                    });
+                }
+            });
+            assert_eq!(pool.live(), PLACES, "in round {round}");
+        }
     }
 }
