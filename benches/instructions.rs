@@ -169,6 +169,7 @@ fn take_in(corpus: &mut Corpus, stage: &str, laps: u16) -> Result<()> {
                         call: session.map(|session| session.call.clone()),
                         job: None,
                         synthetic: false,
+                        owners: Default::default(),
                     }));
                 }
                 if let Some(applied) = &applied {

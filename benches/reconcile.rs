@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig, Size};
-use switchgate::control::Control;
+use switchgate::control::Parts;
 use switchgate::domain::{Deadline, NodeState};
 use switchgate::fleet::Node;
 use tokio::runtime::Builder;
@@ -182,7 +182,7 @@ async fn within<F: Future>(future: F) -> Result<F::Output> {
     output.context("it takes too long")
 }
 
-fn live(control: &Control) -> HashSet<String> {
+fn live(control: &Parts) -> HashSet<String> {
     let sessions = control.tracker.sessions();
     sessions
         .iter()

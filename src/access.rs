@@ -5,8 +5,13 @@
 //! a caller may not see is not there for it.
 
 mod caller;
+mod dangers;
 mod identities;
+mod named;
+mod pattern;
+mod ready;
 mod roles;
+mod tenants;
 
 pub use caller::Caller;
 pub use identities::{
@@ -14,7 +19,10 @@ pub use identities::{
     ProofKind, ReadError, SanPattern, TOKEN_PREFIX, TokenDigest, Why, algorithm, bearer,
     count_keys, jwks_url, random_token,
 };
+#[cfg(any(test, fuzzing))]
+pub use named::try_names;
 pub use roles::Roles;
+pub use tenants::{Owners, Tenant, Tenants, View};
 
 use crate::domain::Failure;
 
@@ -37,8 +45,12 @@ impl Access {
     /// not allow the RPC.
     pub async fn admit(&self, proof: Proof<'_>, rpc: &str) -> Result<Caller, Failure> {
         let identified = self.identities.identify(proof).await?;
-        let caller = self.roles.caller(identified)?;
-        caller.may_call(rpc)?;
-        Ok(caller)
+        self.roles.caller(identified)?.calling(rpc)
     }
+}
+
+/// Whether names fit a pattern of a role, in which `*` stands for any characters.
+pub(crate) fn pattern(text: &str) -> impl Fn(&str) -> bool {
+    let pattern = pattern::Pattern::new(text);
+    move |name| pattern.fits(name)
 }

@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::access::{Access, Caller, Identities, IdentitiesError};
+use crate::access::{Access, Identities, IdentitiesError, Roles};
 use crate::admin::{Admin, AdminParts, Readiness, Stage};
 use crate::config::{self, Config, EslConfig};
-use crate::control::{Control, Once, OnceConfig, node_spec};
+use crate::control::{Once, OnceConfig, Parts, node_spec};
 use crate::domain::NodeState;
 use crate::esl::{self, Command, ConnectionConfig, Dialer, Liveness, TcpDialer};
 use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
@@ -43,7 +43,7 @@ pub struct App {
     /// Metrics and probes, which answer already.
     admin: Option<Admin>,
     readiness: Readiness,
-    control: Control,
+    parts: Parts,
     once: Arc<Once>,
     audit: Audit,
     /// Connections, RPCs and streams.
@@ -131,9 +131,11 @@ impl App {
         let admin_listener = admin::listen(&config.admin).await?;
         let (front, back) = (Drain::new(), Drain::new());
 
+        let roles = Roles::new(&config.roles, &config.tenants);
         let tracker_config = TrackerConfig {
             retention: config.sessions.retention,
             call_variable: config.sessions.call_variable.clone(),
+            tenants: roles.tenants().clone(),
         };
         let jobs_config = JobsConfig {
             retention: config.jobs.retention,
@@ -164,8 +166,7 @@ impl App {
         let links = Arc::new(link_recipe(&config.esl, dialer));
         let nodes = config.nodes.iter();
         let specs = nodes.map(|node| node_spec(&links, node)).collect();
-        let control = Control {
-            caller: Caller::gateway(),
+        let parts = Parts {
             fleet: Fleet::start(specs, &sinks, &back),
             links,
             tracker: sinks.tracker,
@@ -185,9 +186,9 @@ impl App {
             audit: Audit::open(&config.audit)?,
             access: Access {
                 identities: Identities::start(&config.access, &back)?,
-                ..Access::default()
+                roles,
             },
-            control: control.clone(),
+            control: parts.control(),
             once: Once::new(once_config, &front),
             drain: front.clone(),
             deadlines: Deadlines {
@@ -212,9 +213,9 @@ impl App {
             });
         }
         let server = Server::new(&services, server_config(&config.grpc), tls)?;
-        let readiness = Readiness::new(&control.fleet, config.admin.ready);
-        let themes = admin::themes(&services, &server, &readiness, (&front, &back));
-        let parts = AdminParts {
+        let readiness = Readiness::new(&parts.fleet, config.admin.ready);
+        let themes = admin::themes(&parts, &services, &server, &readiness, (&front, &back));
+        let admin_parts = AdminParts {
             readiness: readiness.clone(),
             metrics: Arc::new(Metrics::new(themes)),
             health: server.api().health().clone(),
@@ -222,7 +223,7 @@ impl App {
             log_level,
         };
         let admin = admin_listener
-            .map(|listener| admin::start(config.admin.listen, listener, &parts))
+            .map(|listener| admin::start(config.admin.listen, listener, &admin_parts))
             .transpose()?;
         Ok(Self {
             listener,
@@ -230,7 +231,7 @@ impl App {
             admin,
             readiness,
             access: services.access,
-            control,
+            parts,
             once: services.once,
             audit: services.audit,
             front,
@@ -259,8 +260,8 @@ impl App {
     }
 
     /// What it knows and does, for tests that look behind the API.
-    pub fn control(&self) -> &Control {
-        &self.control
+    pub fn control(&self) -> &Parts {
+        &self.parts
     }
 
     /// What came of requests with a `request_id`, for tests that look behind the API.
@@ -293,7 +294,7 @@ impl App {
         }
         let health = self.server.api().health().clone();
         self.front.spawn(serve_when_ready(
-            Arc::clone(&self.control.fleet),
+            Arc::clone(&self.parts.fleet),
             health.clone(),
             self.front.clone(),
         ));
@@ -316,10 +317,10 @@ impl App {
         }
         let left = || self.grace.saturating_sub(began.elapsed()).max(LINK_GRACE);
         let ends = async {
-            self.control.cut.cancel();
+            self.parts.cut.cancel();
             self.front.finish(left()).await;
             // Those whose caller has left have a leg to hang up, for which they need the links.
-            self.control.jobs.cancelled_ended().await;
+            self.parts.jobs.cancelled_ended().await;
         };
         if tokio::time::timeout(left(), ends).await.is_err() {
             warn!("calls that nobody waits for any more are not all hung up");

@@ -16,6 +16,7 @@ mod node;
 mod observed;
 mod password;
 mod problem;
+mod roles;
 mod section;
 mod source;
 mod value;
@@ -23,6 +24,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -38,6 +40,7 @@ pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
 pub use observed::{AuditConfig, TracingConfig};
 pub use password::{DEFAULT_ESL_PASSWORD, Password, PasswordOrigin};
 pub use problem::{Origin, Problem, Problems};
+pub use roles::{NamesConfig, RoleConfig, TenantConfig};
 pub use section::{
     BackoffConfig, EslConfig, EventsConfig, JobsConfig, LogConfig, SessionsConfig, ShutdownConfig,
 };
@@ -84,6 +87,10 @@ pub struct Config {
     pub tracing: TracingConfig,
     /// The audit.
     pub audit: AuditConfig,
+    /// What each role may do, by its name; beside and instead of the ready ones.
+    pub roles: BTreeMap<String, RoleConfig>,
+    /// Whose sessions are whose, by the tenant's name.
+    pub tenants: BTreeMap<String, TenantConfig>,
 }
 
 // === impl Config ===

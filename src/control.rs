@@ -20,6 +20,7 @@ mod publish;
 mod recording;
 mod refusal;
 mod schedule;
+mod scope;
 mod signalling;
 mod transfer;
 mod variables;
@@ -44,10 +45,11 @@ pub use playback::{Legs, Playback, Seek};
 pub use progress::{Outcome, Placing, Progress};
 pub use publish::{Publication, Published};
 pub use recording::Recording;
+pub use scope::JobChanges;
 pub use transfer::Extension;
 
 use crate::access::Caller;
-use crate::domain::{Failure, Reason, SessionId};
+use crate::domain::{Failure, JobId, Reason, SessionId};
 use crate::esl::Command;
 use crate::events::{Cursor, Journal, Wants};
 use crate::fleet::{Fleet, LinkRecipe, Node};
@@ -68,11 +70,27 @@ pub struct Seen {
     pub cursor: Cursor,
 }
 
-/// Everything that the verbs need. Clones share it.
+/// Everything that the verbs need, acting for one caller: what the caller may not see is not there.
+/// Nobody outside gets at the parts, so nobody forgets to ask. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Control {
-    /// For whom it acts.
-    pub caller: Caller,
+    caller: Caller,
+    fleet: Arc<Fleet>,
+    links: Arc<LinkRecipe>,
+    tracker: Arc<Tracker>,
+    jobs: Arc<Jobs>,
+    journal: Arc<Journal>,
+    wants: Arc<Wants>,
+    drain: Drain,
+    cut: CancellationToken,
+    job_timeout: Duration,
+    trace_variables: Arc<[String]>,
+}
+
+/// What a control works with, for whoever wires it and for tests that look behind the API. It acts
+/// for the gateway itself.
+#[derive(Debug, Clone)]
+pub struct Parts {
     /// The nodes.
     pub fleet: Arc<Fleet>,
     /// How the links of a node are made that is added.
@@ -95,30 +113,38 @@ pub struct Control {
     pub trace_variables: Arc<[String]>,
 }
 
+// === impl Parts ===
+
+impl Parts {
+    /// The verbs over these parts, for the gateway itself.
+    pub fn control(&self) -> Control {
+        Control {
+            caller: Caller::gateway(),
+            fleet: Arc::clone(&self.fleet),
+            links: Arc::clone(&self.links),
+            tracker: Arc::clone(&self.tracker),
+            jobs: Arc::clone(&self.jobs),
+            journal: Arc::clone(&self.journal),
+            wants: Arc::clone(&self.wants),
+            drain: self.drain.clone(),
+            cut: self.cut.clone(),
+            job_timeout: self.job_timeout,
+            trace_variables: Arc::clone(&self.trace_variables),
+        }
+    }
+
+    /// Starts a job, as [`Control::launch_job`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn launch_job(&self, request: JobRequest) -> Result<JobId, Failure> {
+        self.control().launch_job(request)
+    }
+}
+
 // === impl Control ===
 
 impl Control {
-    /// The session.
-    ///
-    /// # Errors
-    /// SESSION_NOT_FOUND when there is none.
-    pub fn session(&self, id: &SessionId) -> Result<Arc<Session>, Failure> {
-        self.tracker
-            .session(id)
-            .ok_or_else(|| Failure::session_not_found(id))
-    }
-
-    /// The session as it is now.
-    ///
-    /// # Errors
-    /// As [`Control::session`].
-    pub fn look(&self, id: &SessionId) -> Result<Seen, Failure> {
-        // In this order: the tracker takes an event before the journal does.
-        let cursor = self.journal.cursor();
-        let session = self.session(id)?;
-        Ok(Seen { session, cursor })
-    }
-
     /// Turns what a watch sees into what a caller is told. Asked on the event task, where the
     /// journal ends with the event that is seen.
     fn witness(&self) -> impl Fn(&Arc<Session>) -> Seen + Send + use<> {
@@ -185,7 +211,7 @@ mod tests {
     use crate::jobs::JobsConfig;
     use crate::tracker::TrackerConfig;
 
-    fn control() -> Control {
+    fn control() -> Parts {
         let drain = Drain::new();
         let second = Duration::from_secs(1);
         let journal = Journal::start(JournalConfig::default(), HistoryConfig::default(), &drain);
@@ -195,8 +221,7 @@ mod tests {
             wants: Wants::new(&EventSet::default(), second, &journal),
             journal,
         };
-        Control {
-            caller: Caller::gateway(),
+        Parts {
             fleet: Fleet::start(Vec::new(), &sinks, &drain),
             links: Arc::new(LinkRecipe {
                 timeout: second,
@@ -240,10 +265,11 @@ mod tests {
                 call: None,
                 job: None,
                 synthetic: false,
+                owners: Default::default(),
             }));
         };
         tell(event("CHANNEL_CREATE"));
-        let witness = control.witness();
+        let witness = control.control().witness();
         let mut parked = control.tracker.watch(&node, &id, move |sight| {
             sight.session.parked.then(|| witness(sight.session))
         });

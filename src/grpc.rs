@@ -86,7 +86,7 @@ impl Services {
     /// The same services, acting for this caller.
     fn on_behalf_of(&self, caller: Caller) -> Self {
         let mut services = self.clone();
-        services.control.caller = caller;
+        services.control = self.control.on_behalf_of(caller);
         services
     }
 }

@@ -33,6 +33,7 @@ pub use session::{Application, Hangup, Party, Session, Times};
 pub use sizes::Sizes;
 pub use watch::{Sighting, Watch, WatchLost};
 
+use crate::access::Tenants;
 use crate::domain::{NodeId, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
@@ -59,6 +60,8 @@ pub struct TrackerConfig {
     pub retention: Duration,
     /// Channel variable that groups sessions to calls before anything else does.
     pub call_variable: String,
+    /// Whose sessions are whose.
+    pub tenants: Tenants,
 }
 
 /// All sessions and calls of all nodes.
@@ -81,6 +84,8 @@ struct CallVariable {
     header: String,
     /// Whether it is the one that FreeSWITCH sets.
     is_freeswitchs: bool,
+    /// By whose variables a session is known to be whose.
+    tenants: Tenants,
 }
 
 /// What became of an event, still to be told to those who watch.
@@ -112,6 +117,7 @@ impl Default for TrackerConfig {
         Self {
             retention: Duration::from_secs(60),
             call_variable: FREESWITCH_CALL_VARIABLE.to_owned(),
+            tenants: Tenants::default(),
         }
     }
 }
@@ -144,6 +150,7 @@ impl Tracker {
                 is_freeswitchs: config
                     .call_variable
                     .eq_ignore_ascii_case(FREESWITCH_CALL_VARIABLE),
+                tenants: config.tenants.clone(),
             },
             config,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -284,7 +291,9 @@ impl Tracker {
     /// Takes over the variables of an answer to `uuid_dump`, unless the session has told newer ones
     /// itself.
     pub fn learn_variables(&self, id: &SessionId, dump: &Event) {
-        self.update(id, |session| session.learn_variables(dump));
+        self.update(id, |session| {
+            session.learn_variables(dump, &self.variable.tenants)
+        });
     }
 
     /// Labels a session that is about to begin. Whoever expects one says when it no longer does.

@@ -134,7 +134,7 @@ const MOST_JOBS: usize = 10_000;
 
 #[test]
 fn every_reason_has_a_case() {
-    let declared = (1..).map_while(|number| ErrorReason::try_from(number).ok());
+    let declared = (1..100).filter_map(|number| ErrorReason::try_from(number).ok());
     let names = declared.map(|reason| reason.as_str_name().trim_start_matches("ERROR_REASON_"));
     for name in names {
         let has_case = REASONS.iter().any(|(reason, ..)| *reason == name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchgate::access::Access;
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
-use switchgate::control::Control;
+use switchgate::control::Parts;
 use switchgate::domain::NodeState;
 use switchgate::grpc::Transport;
 use switchgate::pb::call_service_client::CallServiceClient;
@@ -34,7 +34,7 @@ pub(crate) struct Gateway {
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) channel: Channel,
     /// To look behind the API.
-    pub(crate) control: Control,
+    pub(crate) control: Parts,
     /// Its connections and its TLS.
     pub(crate) transport: Transport,
     pub(crate) access: Access,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
-use switchgate::control::Control;
+use switchgate::control::Parts;
 use switchgate::domain::NodeState;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(700);
 /// A gateway that serves.
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
-    pub(crate) control: Control,
+    pub(crate) control: Parts,
     stop: oneshot::Sender<()>,
     app: JoinHandle<bool>,
 }

@@ -87,6 +87,7 @@ impl Templates {
             call: Some(template.call.clone()),
             job: None,
             synthetic: false,
+            owners: Default::default(),
         }));
         Ok(())
     }

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use super::AppError;
 use crate::admin::{Admin, AdminParts, Readiness};
 use crate::config::AdminConfig;
-use crate::control::Control;
+use crate::control::Parts;
 use crate::grpc::{Server, Services};
 use crate::shutdown::Drain;
 use crate::telemetry::metrics::{
@@ -31,18 +31,19 @@ pub(super) async fn listen(config: &AdminConfig) -> Result<Option<TcpListener>, 
 /// The themes of the metrics. Those of access belong here too: the age of certificates, refused
 /// proofs of identity, limits that were reached.
 pub(super) fn themes(
+    parts: &Parts,
     services: &Services,
     server: &Server,
     readiness: &Readiness,
     (front, back): (&Drain, &Drain),
 ) -> Vec<Box<dyn Theme>> {
-    let Control {
+    let Parts {
         fleet,
         tracker,
         jobs,
         journal,
         ..
-    } = &services.control;
+    } = parts;
     vec![
         Box::new(ProcessMetrics::new(front, back)),
         Box::new(readiness.clone()),

@@ -3,6 +3,7 @@
 mod access;
 mod node;
 mod observed;
+mod roles;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,8 @@ impl<'a> Check<'a> {
             log: tree.log,
             tracing: tree.tracing,
             audit: tree.audit,
+            roles: tree.roles,
+            tenants: tree.tenants,
         };
         self.durations(&config);
         self.counts(&config);
@@ -123,6 +126,8 @@ impl<'a> Check<'a> {
         self.tls(&config.grpc.tls);
         self.event_names("events.always", &config.events.always);
         self.access(&config);
+        self.roles(&config.roles);
+        self.tenants(&config.tenants);
         self.node_count(written, need);
 
         let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());

@@ -11,7 +11,8 @@ use yaml_serde::{Mapping, Value};
 use super::problem::{Origin, Problem, Problems};
 use super::{
     AccessConfig, AdminConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig,
-    LogConfig, SessionsConfig, ShutdownConfig, TracingConfig, node::NodeEntry,
+    LogConfig, RoleConfig, SessionsConfig, ShutdownConfig, TenantConfig, TracingConfig,
+    node::NodeEntry,
 };
 
 /// The keys whose lists the environment numbers, and what they are lists of.
@@ -43,6 +44,8 @@ pub(super) struct Tree {
     pub(super) log: LogConfig,
     pub(super) tracing: TracingConfig,
     pub(super) audit: AuditConfig,
+    pub(super) roles: BTreeMap<String, RoleConfig>,
+    pub(super) tenants: BTreeMap<String, TenantConfig>,
 }
 
 /// The layers laid over each other so far. They hold passwords as they were written, hence no

@@ -106,11 +106,18 @@ impl Control {
     ) -> Result<SessionId, Failure> {
         check_endpoint(endpoint)
             .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
+        self.caller.may_dial(node.id(), endpoint)?;
         check_media(session)?;
         let peer = SessionId::generate();
         let ticket = chance::uuid();
-        let text = sendmsg_bridge(&session.id, &peer, endpoint, &ticket)
-            .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
+        let text = sendmsg_bridge(
+            &session.id,
+            &peer,
+            &self.tenants_variable(),
+            endpoint,
+            &ticket,
+        )
+        .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
         let (wanted, ticket) = (peer.clone(), ticket.to_string());
         let watch = self.watch_execution(node, &session.id, move |sight| {
             if sight.session.peer.as_ref() == Some(&wanted) {

@@ -127,6 +127,9 @@ impl Control {
             None,
         )
         .map_err(in_field("prompt"))?;
+        for file in [&request.prompt, &request.invalid_prompt] {
+            self.caller.may_play(node.id(), file)?;
+        }
         self.check_own_application(&node, "play_and_get_digits", deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;

@@ -3,7 +3,7 @@
 use super::{Control, Seen};
 use crate::chance;
 use crate::domain::{Deadline, Failure, SessionId};
-use crate::esl::quote::sendmsg_execute;
+use crate::esl::quote::{sendmsg_execute, sendmsg_execute_expanding};
 use crate::esl::{Command, Event};
 use crate::tracker::Sighting;
 
@@ -78,9 +78,24 @@ impl Control {
             return Err(Failure::invalid("loops", "is above 2147483647"));
         }
         let (session, node) = self.live_session(&request.session)?;
+        if is_named {
+            let Execute {
+                application,
+                arguments,
+                ..
+            } = request;
+            self.check_mentions(arguments)?;
+            self.caller
+                .may_execute(node.id(), application, arguments)
+                .map_err(|failure| failure.session(&session.id))?;
+        }
         let ticket = chance::uuid();
         let loops = (request.loops > 1).then_some(request.loops);
-        let text = sendmsg_execute(
+        let rendered = match is_named && self.caller.may_expand(node.id()) {
+            true => sendmsg_execute_expanding,
+            false => sendmsg_execute,
+        };
+        let text = rendered(
             &session.id,
             &request.application,
             &request.arguments,

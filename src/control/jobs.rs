@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug_span, warn};
 
 use super::{Control, TAKE_TIMEOUT};
-use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, Reason, SessionId};
+use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, NodeId, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
 use crate::esl::{Command, Outcome, Reply};
 use crate::fleet::{Node, Selector};
@@ -70,6 +70,10 @@ impl Control {
             "originate" => legs::named_in(&request.arguments),
             _ => Vec::new(),
         };
+        let selector = self.within_view(&request.selector);
+        if let Some(node) = &selector.node {
+            self.node(node)?;
+        }
         let node = match &request.session {
             Some(session) => {
                 let session = self.session(session)?;
@@ -91,11 +95,13 @@ impl Control {
                 // It makes one that it does not name.
                 "originate" if legs.is_empty() => {
                     let one = [SessionId::generate()];
-                    self.fleet.place(&request.selector, &one)?
+                    self.fleet.place(&selector, &one)?
                 }
-                _ => self.fleet.place(&request.selector, &legs)?,
+                _ => self.fleet.place(&selector, &legs)?,
             },
         };
+        self.check_command(&node, &request.command, &request.arguments)
+            .inspect_err(|_| node.gives_up(&legs))?;
         let spec = JobSpec {
             id,
             command: request.command,
@@ -108,6 +114,35 @@ impl Control {
             request: request.identity,
         };
         self.launch(&node, spec, &command, legs, Labels::default())
+    }
+
+    /// Runs an api command and waits for its answer.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT when it is malformed; PERMISSION_DENIED; those of the node.
+    pub async fn run_api(
+        &self,
+        node: &NodeId,
+        [command, arguments]: [&str; 2],
+        deadline: Deadline,
+    ) -> Result<Reply, Failure> {
+        let node = self.node(node)?;
+        let api = api_command(command, arguments)?;
+        self.check_command(&node, command, arguments)?;
+        node.send(super::api(&api), None, deadline).await
+    }
+
+    fn check_command(&self, node: &Node, command: &str, arguments: &str) -> Result<(), Failure> {
+        self.check_mentions(arguments)?;
+        self.caller.may_run(node.id(), command, arguments)
+    }
+
+    /// Those of the nodes which a selector fits that the caller may use.
+    pub(super) fn within_view(&self, selector: &Selector) -> Selector {
+        Selector {
+            view: self.caller.view().clone(),
+            ..selector.clone()
+        }
     }
 
     /// Registers a job and starts the task that runs it. `legs` are those that a cancellation
@@ -216,6 +251,7 @@ impl Control {
     /// # Errors
     /// JOB_NOT_FOUND.
     pub async fn wait_job(&self, id: &JobId, deadline: Deadline) -> Result<SharedJob, Failure> {
+        self.job(id)?;
         let ended = deadline.bound(self.jobs.ended(id));
         match self.unless_cut(id, ended).await? {
             Some(job) => job,
@@ -245,6 +281,7 @@ impl Control {
         why: &str,
         deadline: Deadline,
     ) -> Result<SharedJob, Failure> {
+        self.job(id)?;
         self.jobs.cancel(id, why)?;
         self.wait_job(id, deadline).await
     }

@@ -109,10 +109,10 @@ impl Control {
             }
             let cursor = self.journal.cursor();
             // While its legs went down the call may have lost its last one to another call.
-            match self.tracker.call(id) {
-                Some(now) if now.is_live() => call = now,
-                Some(now) => return Ok((now, cursor)),
-                None => return Ok((call, cursor)),
+            match self.call(id) {
+                Ok(now) if now.is_live() => call = now,
+                Ok(now) => return Ok((now, cursor)),
+                Err(_) => return Ok((call, cursor)),
             }
         }
     }
@@ -171,16 +171,6 @@ impl Control {
                 "is not bridged, and its call has several other legs",
             )),
         }
-    }
-
-    /// The call.
-    ///
-    /// # Errors
-    /// CALL_NOT_FOUND when there is none.
-    pub fn call(&self, id: &CallId) -> Result<Call, Failure> {
-        self.tracker.call(id).ok_or_else(|| {
-            Failure::new(Reason::CallNotFound, format!("no call {id}")).with("call_id", id)
-        })
     }
 }
 

@@ -16,8 +16,10 @@ impl Control {
     /// Adds a node; it is known and connecting then.
     ///
     /// # Errors
-    /// NODE_EXISTS when there is one of this name or at this address.
+    /// NODE_EXISTS when there is one of this name or at this address; PERMISSION_DENIED when the caller
+    /// may not use one of this name.
     pub fn add_node(&self, node: &NodeConfig) -> Result<Arc<Node>, Failure> {
+        self.caller.may_use(&node.id)?;
         self.fleet.add(node_spec(&self.links, node))
     }
 }

@@ -178,7 +178,7 @@ impl Once {
     {
         let mut requests = self.lock();
         requests.expire(self.config);
-        if let Some(known) = requests.known.get(&request.id) {
+        if let Some(known) = requests.known.get(&request.key()) {
             request.check_same(&known.identity)?;
             return Ok(Joined {
                 outcome: known.outcome.clone(),
@@ -197,11 +197,11 @@ impl Once {
             outcome: outcome_rx.clone(),
             interest: Arc::downgrade(&interest),
         };
-        requests.known.insert(request.id.clone(), known);
+        requests.known.insert(request.key(), known);
         drop(requests);
 
         let once = Arc::clone(self);
-        let id = request.id.clone();
+        let id = request.key();
         let action = AssertUnwindSafe(action(left)).catch_unwind();
         // It may outlive its caller, whose span is not to wait for it.
         let span = info_span!(target: SPANS, parent: None, "once");

@@ -123,6 +123,9 @@ impl Control {
     /// Checks a call and chooses its node and ids. Nothing is sent yet.
     async fn plan(&self, request: &Originate, deadline: Deadline) -> Result<Plan, Failure> {
         check(request)?;
+        if let Some(node) = &request.selector.node {
+            self.node(node)?;
+        }
         let CallIds { job, legs } = &request.ids;
         if let Some(job) = self.jobs.repeated(job, &request.identity)? {
             let node = self.fleet.node(&job.spec.node)?;
@@ -136,9 +139,12 @@ impl Control {
                     LegStrategy::Forked => &legs[..],
                     LegStrategy::Failover => legs.get(..1).unwrap_or_default(),
                 };
-                self.fleet.place(&request.selector, at_once)?
+                self.fleet
+                    .place(&self.within_view(&request.selector), at_once)?
             }
         };
+        self.check_rights(&node, request)
+            .inspect_err(|_| node.gives_up(legs))?;
         if let Target::Application { name, .. } = &request.target {
             self.check_application(&node, name, "application.name", deadline)
                 .await
@@ -149,8 +155,15 @@ impl Control {
         let mark = is_shared.then(|| chance::uuid().to_string());
         let mut command = command(request, legs, ring, mark.as_deref());
         add_trace(&mut command.variables, &self.trace_variables);
-        let api = command
-            .to_api()
+        let own = self.tenants_variable().into_iter();
+        command
+            .variables
+            .extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let api = match self.caller.may_expand(node.id()) {
+            true => command.to_expanding_api(),
+            false => command.to_api(),
+        };
+        let api = api
             .map_err(|refused| Failure::invalid(&refused.field, refused.reason.to_string()))
             .inspect_err(|_| node.gives_up(legs))?;
         let start = Start {
@@ -163,6 +176,25 @@ impl Control {
             node,
             start: Some(start),
         })
+    }
+
+    /// That the caller may place such a call there.
+    fn check_rights(&self, node: &Node, request: &Originate) -> Result<(), Failure> {
+        let node = node.id();
+        for (name, value) in &request.variables {
+            self.check_mentions(value)?;
+            self.caller.may_set(node, name, value)?;
+        }
+        for endpoint in &request.endpoints {
+            self.caller.may_dial(node, endpoint)?;
+        }
+        match &request.target {
+            Target::Application { name, arguments } => {
+                self.check_mentions(arguments)?;
+                self.caller.may_execute(node, name, arguments)
+            }
+            Target::Extension { dialplan, .. } => self.caller.may_route(node, dialplan),
+        }
     }
 
     /// The node on which another gateway has placed a call under the same `request_id`, by what its

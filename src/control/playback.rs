@@ -76,6 +76,12 @@ impl Control {
     pub async fn play(&self, request: &Playback, deadline: Deadline) -> Result<Executed, Failure> {
         let (session, node) = self.media_session(&request.session)?;
         let target = target(request)?;
+        for file in &request.files {
+            self.caller.may_play(node.id(), file)?;
+        }
+        if request.legs != Legs::Own {
+            self.check_peer(&session)?;
+        }
         if request.legs != Legs::Own {
             return self
                 .play_to_peer(request, &session, &target, deadline)
@@ -308,7 +314,14 @@ impl Control {
         if legs != Legs::Own && session.peer.is_none() {
             return Err(wrong_state(&session, "is not bridged, so it has no peer"));
         }
+        if legs != Legs::Own {
+            self.check_peer(&session)?;
+        }
         check_application_name(application).map_err(in_field("application"))?;
+        self.check_mentions(arguments)?;
+        self.caller
+            .may_execute(node.id(), application, arguments)
+            .map_err(|failure| failure.session(&session.id))?;
         self.check_application(&node, application, "application", deadline)
             .await
             .map_err(|failure| failure.session(&session.id))?;

@@ -186,6 +186,7 @@ impl Control {
         publication: &Publication,
         deadline: Deadline,
     ) -> Result<Published, Failure> {
+        self.caller.may_use(node.id())?;
         let want = self.wants.want(publication.wanted.clone());
         if deadline.bound(want.in_force()).await.is_none() {
             let message = "the deadline passed before FreeSWITCH was asked to send such events";

@@ -38,6 +38,9 @@ impl Control {
         deadline: Deadline,
     ) -> Result<Seen, Failure> {
         let (session, node) = self.live_session(id)?;
+        if legs != Legs::Own {
+            self.check_peer(&session)?;
+        }
         let peer = match (&session.peer, legs) {
             (_, Legs::Own) => None,
             (Some(peer), _) => Some(peer.clone()),
@@ -60,6 +63,7 @@ impl Control {
             or(&extension.context, "default"),
         );
         check_dialplan(&dialplan)?;
+        self.caller.may_route(node.id(), &dialplan)?;
         if extension.number.is_empty() {
             let remedy = "give a number of the dialplan, such as 1000";
             return Err(Failure::missing("extension.number", remedy));
@@ -143,9 +147,16 @@ impl Control {
                 "is not bridged, so there is nobody to transfer",
             ));
         };
+        self.check_peer(&session)?;
+        self.caller.may_dial(node.id(), endpoint)?;
         let third = SessionId::generate();
         let ticket = chance::uuid();
-        let arguments = format!("{{origination_uuid={third}}}{endpoint}");
+        let own = self.tenants_variable();
+        let own: String = own
+            .iter()
+            .map(|(name, value)| format!(",{name}={value}"))
+            .collect();
+        let arguments = format!("{{origination_uuid={third}{own}}}{endpoint}");
         let text = sendmsg_execute(id, "att_xfer", &arguments, &ticket, false, None)
             .map_err(in_field("endpoint"))?;
         self.check_own_application(&node, "att_xfer", deadline)

@@ -111,6 +111,13 @@ impl Control {
         variables: &BTreeMap<String, String>,
         deadline: Deadline,
     ) -> Result<(), Failure> {
+        let node = self.session(id)?.node.clone();
+        for (name, value) in variables {
+            self.check_mentions(value)?;
+            self.caller
+                .may_set(&node, name, value)
+                .map_err(|failure| failure.session(id))?;
+        }
         let render = |(name, value): (&String, &String)| {
             uuid_setvar(id, name, value).map_err(|error| {
                 Failure::invalid(format!("variables[{name:?}]"), error.to_string())
@@ -134,6 +141,12 @@ impl Control {
         names: &[String],
         deadline: Deadline,
     ) -> Result<(), Failure> {
+        let node = self.session(id)?.node.clone();
+        for name in names {
+            self.caller
+                .may_set(&node, name, "")
+                .map_err(|failure| failure.session(id))?;
+        }
         let render = |(at, name): (usize, &String)| {
             uuid_unsetvar(id, name)
                 .map_err(|error| Failure::invalid(format!("names[{at}]"), error.to_string()))

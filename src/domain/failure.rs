@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{HangupCause, JobId, NodeId, SessionId};
+use super::{CallId, HangupCause, JobId, NodeId, SessionId};
 
 /// The closed list of reasons, one for each thing that a client could want to tell apart. The
 /// proto enum `ErrorReason` explains each with an example; `grpc::status` gives each its code.
@@ -68,6 +68,8 @@ pub enum Reason {
     NodeBusy,
     /// The request does not prove who sends it.
     Unauthenticated,
+    /// The caller is known, and may not do this.
+    PermissionDenied,
 }
 
 /// A field of a request and what is wrong with it.
@@ -138,6 +140,17 @@ impl Failure {
             format!("no session {id} on any node"),
         )
         .session(id)
+    }
+
+    /// No call has this id.
+    pub fn call_not_found(id: &CallId) -> Self {
+        Self::new(Reason::CallNotFound, format!("no call {id}")).with("call_id", id)
+    }
+
+    /// No job has this id, or none any longer.
+    pub fn job_not_found(id: &JobId) -> Self {
+        let message = format!("no job {id}, or its retention is over");
+        Self::new(Reason::JobNotFound, message).job(id)
     }
 
     /// Another field that is malformed too.

@@ -21,6 +21,10 @@ pub struct Identity {
     pub rpc: &'static str,
     /// What RPCs have in common that may stand for each other; else the RPC itself.
     pub kind: &'static str,
+    /// Who asks: the same id of two callers means two requests.
+    pub caller: String,
+    /// The caller's tenant.
+    pub tenant: Option<String>,
     /// Name and fingerprint of each field that is set, without the id itself.
     pub fields: BTreeMap<&'static str, u64>,
 }
@@ -31,8 +35,14 @@ impl Identity {
     /// An id for what the request makes, the same for every gateway, so that FreeSWITCH itself can
     /// refuse the second one; `None` for a request that is not protected.
     pub fn derived(&self, what: &str) -> Option<Uuid> {
-        let name = || format!("{what} of {}", self.id);
+        let name = || format!("{what} of {} by {}", self.id, self.caller);
         (!self.id.is_empty()).then(|| Uuid::new_v5(&NAMESPACE, name().as_bytes()))
+    }
+
+    /// What it is remembered by.
+    pub fn key(&self) -> String {
+        // No id has a line feed, so that no two make the same key.
+        format!("{}\n{}", self.id, self.caller)
     }
 
     /// That the id can be one.
@@ -103,6 +113,8 @@ pub(crate) fn identity(id: &str, rpc: &'static str, fields: &[(&'static str, &st
         id: id.to_owned(),
         rpc,
         kind: rpc,
+        caller: String::new(),
+        tenant: None,
         fields: fields
             .iter()
             .map(|(name, value)| (*name, hash(value)))

@@ -21,6 +21,7 @@ mod bridge;
 mod endpoint;
 mod originate;
 mod passes;
+mod split;
 mod variable;
 
 #[cfg(test)]
@@ -41,12 +42,19 @@ mod tests;
 use crate::domain::{TextError, check_wire_text};
 
 pub use api::{ApiCommand, uuid_kill};
-pub use application::{check_application_name, sendmsg_execute, sendmsg_hangup};
+pub use application::{
+    check_application_name, sendmsg_execute, sendmsg_execute_expanding, sendmsg_hangup,
+};
 pub use bridge::sendmsg_bridge;
 pub use endpoint::check_endpoint;
 pub(crate) use originate::MAX_LEGS;
 pub use originate::{Leg, LegStrategy, OriginateCommand, RefusedField, Target};
-pub use variable::{check_value, check_variable_name, runs_commands, uuid_setvar, uuid_unsetvar};
+pub(crate) use split::separate;
+pub(crate) use variable::HOOK_PREFIXES;
+pub use variable::{
+    check_expanding_value, check_value, check_variable_name, runs_commands, uuid_setvar,
+    uuid_unsetvar,
+};
 
 /// Longest command that is written, in bytes. FreeSWITCH ends a command by force at 10 MiB and
 /// takes the rest for another one (`max_len` in `read_packet`, `mod_event_socket.c`).

@@ -8,6 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::event_set::EventSet;
 use super::journal::{Entry, Record};
+use crate::access::View;
 use crate::domain::{CallId, NodeId, SessionId};
 
 /// The name of the events that have a subclass.
@@ -83,6 +84,8 @@ pub struct EventFilter {
     headers: Vec<HeaderMatcher>,
     /// It is told where FreeSWITCH was not asked for some of these before.
     needs: EventSet,
+    /// What the subscriber may see at all.
+    view: View,
 }
 
 /// What an event must have for a filter to want it. A filter has several of a kind, one of which
@@ -190,6 +193,7 @@ impl From<FilterSpec> for EventFilter {
             calls: spec.calls.into_iter().collect(),
             headers: spec.headers,
             needs: EventSet::default(),
+            view: View::default(),
         }
     }
 }
@@ -207,6 +211,12 @@ impl EventFilter {
     /// Wants to be told where FreeSWITCH was not asked for some of these events.
     pub fn needing(mut self, needs: EventSet) -> Self {
         self.needs = needs;
+        self
+    }
+
+    /// Wants nothing but what this shows.
+    pub fn seen_by(mut self, view: &View) -> Self {
+        self.view = view.clone();
         self
     }
 
@@ -232,6 +242,7 @@ impl EventFilter {
             record.session.as_ref().map(SessionId::as_str),
         ) && wants(&self.calls, record.call.as_ref().map(CallId::as_str))
             && self.wants_node(&record.node)
+            && self.view.shows(&record.node, &record.owners)
             && self.wants_name(record)
     }
 
@@ -242,7 +253,7 @@ impl EventFilter {
 
     /// Whether something about the whole node is wanted.
     pub fn wants_node(&self, node: &NodeId) -> bool {
-        wants(&self.nodes, Some(node.as_str()))
+        wants(&self.nodes, Some(node.as_str())) && self.view.shows_node(node)
     }
 
     /// Whether an entry is wanted, of whatever kind.
@@ -264,6 +275,7 @@ impl EventFilter {
             && self.sessions.is_empty()
             && self.calls.is_empty()
             && self.headers.is_empty()
+            && self.view.is_all()
     }
 
     /// What an event must have one of, of the kind that fewest events have.

@@ -253,6 +253,7 @@ mod tests {
             call: None,
             job: None,
             synthetic: false,
+            owners: Default::default(),
         }))
     }
 

@@ -15,6 +15,7 @@ use super::ring::Ring;
 use super::sleepers::{Sleepers, wake};
 use super::subscription::check_cursor;
 use super::wants::Asked;
+use crate::access::Owners;
 use crate::domain::{CallId, Failure, JobId, NodeId, NodeState, SessionId};
 use crate::esl::Event;
 use crate::shutdown::Drain;
@@ -43,6 +44,8 @@ pub struct Record {
     pub job: Option<JobId>,
     /// Whether the gateway made it.
     pub synthetic: bool,
+    /// The tenants whose the session was then.
+    pub owners: Owners,
 }
 
 /// Why events are missing.

@@ -147,6 +147,7 @@ mod tests {
             call: None,
             job: None,
             synthetic: false,
+            owners: Default::default(),
         })
     }
 

@@ -31,6 +31,7 @@ fn of_session(name: &str, node: &str, session: Option<&str>) -> Entry {
         call: None,
         job: None,
         synthetic: false,
+        owners: Default::default(),
     })
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::figures::Figures;
 use super::node::Node;
+use crate::access::View;
 use crate::chance::Dice;
 use crate::domain::{Failure, NodeId, NodeState, Reason, SessionId};
 use crate::tracker::Tracker;
@@ -32,6 +33,8 @@ pub struct Selector {
     pub node: Option<NodeId>,
     /// All of these labels with these values.
     pub labels: BTreeMap<String, String>,
+    /// One of those that the caller may use.
+    pub view: View,
 }
 
 /// How loaded a node is. A limit of 0 is not known.
@@ -62,6 +65,7 @@ pub(super) struct Recent {
 impl Selector {
     fn fits(&self, node: &Node) -> bool {
         self.node.as_ref().is_none_or(|id| id == node.id())
+            && self.view.shows_node(node.id())
             && self
                 .labels
                 .iter()

@@ -207,6 +207,9 @@ impl NodeSink {
             call: session.map(|session| session.call.clone()),
             job,
             synthetic,
+            owners: session
+                .map(|session| session.owners.clone())
+                .unwrap_or_default(),
         }));
     }
 }

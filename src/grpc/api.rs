@@ -90,7 +90,7 @@ impl Api {
             open: open.prepare(),
             health,
             max_message_bytes,
-            cut: services.control.cut.clone(),
+            cut: services.control.cut().clone(),
             tally: Tally::new(),
         })
     }
@@ -105,7 +105,7 @@ impl Api {
     pub(super) fn on_connection(&self, drain: &Drain, cut: &CancellationToken) -> Self {
         let mut api = self.clone();
         api.services.drain = drain.clone();
-        api.services.control.cut = cut.clone();
+        api.services.control.set_cut(cut.clone());
         api.cut = cut.clone();
         api
     }

@@ -1,12 +1,12 @@
 //! CallService.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use super::convert::{self, id, to_call, to_session};
 use super::filter::ListFilter;
-use super::identity::identify;
 use super::page::{Wanted, page};
 use super::status::respond;
 use super::watch::{Watched, Watching};
@@ -15,7 +15,7 @@ use crate::domain::{CallId, Failure, HangupCause, SessionId};
 use crate::events::Cursor;
 use crate::pb;
 use crate::pb::call_service_server::CallService;
-use crate::tracker::{Call, CallFollow};
+use crate::tracker::{Call, CallFollow, Session};
 
 #[tonic::async_trait]
 impl CallService for Services {
@@ -42,7 +42,7 @@ impl CallService for Services {
         let cursor = self.cursor();
         let answer = || {
             let filter = ListFilter::of::<Call>(&request.filter)?;
-            let mut calls = self.control.tracker.calls();
+            let mut calls = self.control.calls();
             calls.retain(|call| filter.fits(call));
             let wanted = Wanted {
                 size: request.page_size,
@@ -70,7 +70,7 @@ impl CallService for Services {
     ) -> Result<Response<pb::HangupCallResponse>, Status> {
         let deadline = deadline::of(&request, self.deadlines.default, &self.deadlines);
         let request = request.into_inner();
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let control = self.control.clone();
         let answer = async {
             let id: CallId = id(&request.call_id, "call_id")?;
@@ -110,15 +110,14 @@ impl CallService for Services {
     ) -> Result<Response<Self::WatchCallStream>, Status> {
         let answer = || {
             let id: CallId = id(&request.get_ref().call_id, "call_id")?;
-            let cursor = self.control.journal.cursor();
-            // Followed first, so that nothing falls between.
-            let follow = self.control.tracker.follow_call(&id);
-            self.control.call(&id)?;
+            let cursor = self.control.cursor();
+            let follow = self.control.watch_call(&id)?;
             let feed = Feed {
                 services: self.clone(),
                 follow,
                 id,
                 told: BTreeSet::new(),
+                shown: Vec::new(),
                 cursor,
                 is_first: true,
                 is_over: false,
@@ -133,7 +132,7 @@ impl CallService for Services {
         request: Request<pb::AppendSessionRequest>,
     ) -> Result<Response<pb::AppendSessionResponse>, Status> {
         let (request, deadline) = self.open(request);
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let control = self.control.clone();
         let answer = async {
             let call: CallId = id(&request.call_id, "call_id")?;
@@ -157,6 +156,8 @@ struct Feed {
     id: CallId,
     /// The sessions of the message before.
     told: BTreeSet<SessionId>,
+    /// They themselves.
+    shown: Vec<Arc<Session>>,
     /// What was told is not older.
     cursor: Cursor,
     is_first: bool,
@@ -172,10 +173,16 @@ impl Watched for Feed {
         if self.is_over {
             return Ok(None);
         }
-        if !std::mem::take(&mut self.is_first) {
-            self.follow.changed().await;
+        if std::mem::take(&mut self.is_first) {
+            return Ok(Some(self.tell()));
         }
-        Ok(Some(self.tell()))
+        loop {
+            self.follow.changed().await;
+            // What others do in the call is not for a tenant to notice.
+            if !self.services.control.is_tenants() || self.has_changed() {
+                return Ok(Some(self.tell()));
+            }
+        }
     }
 
     fn cursor(&self) -> Cursor {
@@ -188,15 +195,22 @@ impl Watched for Feed {
 }
 
 impl Feed {
+    fn has_changed(&self) -> bool {
+        let call = self.services.control.call(&self.id);
+        let sessions = call.map(|call| call.sessions).unwrap_or_default();
+        let same = |(a, b): (&Arc<Session>, &Arc<Session>)| Arc::ptr_eq(a, b);
+        sessions.len() != self.shown.len() || !sessions.iter().zip(&self.shown).all(same)
+    }
+
     fn tell(&mut self) -> pb::WatchCallResponse {
-        self.cursor = self.services.control.journal.cursor();
-        let tracker = &self.services.control.tracker;
-        let call = tracker.call(&self.id);
+        let control = &self.services.control;
+        self.cursor = control.cursor();
+        let call = control.call(&self.id).ok();
         let sessions = call.as_ref().map_or(&[][..], |call| &call.sessions);
         self.is_over = sessions.iter().all(|session| session.is_over());
         let now: BTreeSet<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
         // One that was forgotten after its end has not left.
-        let has_left = |id: &&SessionId| tracker.session(id).is_some();
+        let has_left = |id: &&SessionId| control.session(id).is_ok();
         let left = self.told.difference(&now).filter(has_left);
         let message = pb::WatchCallResponse {
             joined_session_ids: texts(now.difference(&self.told)),
@@ -204,6 +218,7 @@ impl Feed {
             call: Some(call.as_ref().map_or_else(|| self.gone(), to_call)),
             cursor: self.cursor.to_string(),
         };
+        self.shown = call.map(|call| call.sessions).unwrap_or_default();
         self.told = now;
         message
     }

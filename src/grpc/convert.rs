@@ -99,6 +99,7 @@ pub(super) fn selector(selector: Option<pb::NodeSelector>) -> Result<Selector, F
     Ok(Selector {
         node: optional_id(&selector.node_id, "node_selector.node_id")?,
         labels: selector.match_labels.into_iter().collect(),
+        ..Selector::default()
     })
 }
 

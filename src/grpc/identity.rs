@@ -11,6 +11,7 @@ use prost::{DecodeError, Message, Name};
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
+use super::Services;
 use crate::domain::Identity;
 use crate::pb;
 
@@ -32,8 +33,21 @@ struct Field {
     is_map: bool,
 }
 
-/// The identity of a request. RPCs are named as their messages are.
-pub(super) fn identify<T: Message + Name>(request: &T, request_id: &str) -> Identity {
+// === impl Services ===
+
+impl Services {
+    /// The identity of a request of this caller. RPCs are named as their messages are.
+    pub(super) fn identify<T: Message + Name>(&self, request: &T, request_id: &str) -> Identity {
+        let caller = self.control.caller();
+        Identity {
+            caller: caller.name().to_owned(),
+            tenant: caller.tenant().map(|tenant| tenant.name.to_string()),
+            ..identify(request, request_id)
+        }
+    }
+}
+
+fn identify<T: Message + Name>(request: &T, request_id: &str) -> Identity {
     if request_id.is_empty() {
         return Identity::default();
     }
@@ -42,6 +56,8 @@ pub(super) fn identify<T: Message + Name>(request: &T, request_id: &str) -> Iden
         id: request_id.to_owned(),
         rpc,
         kind: rpc,
+        caller: String::new(),
+        tenant: None,
         fields: fields(&T::full_name(), &request.encode_to_vec()),
     }
 }

@@ -8,15 +8,14 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{id, labels, optional_duration, optional_id, selector, to_job};
 use super::filter::ListFilter;
-use super::identity::identify;
 use super::page::{Wanted, page_of_bytes};
 use super::status::respond;
 use super::watch::{Watched, Watching};
 use super::{Services, deadline};
-use crate::control::JobRequest;
+use crate::control::{JobChanges, JobRequest};
 use crate::domain::{Deadline, Failure, Identity, JobId};
 use crate::events::Cursor;
-use crate::jobs::{Job, JobFeed, SharedJob, without_large_output};
+use crate::jobs::{Job, SharedJob, without_large_output};
 use crate::pb;
 use crate::pb::job_service_server::JobService;
 
@@ -34,7 +33,7 @@ impl JobService for Services {
         let (request, deadline) = self.open(request);
         let identity = Identity {
             kind: JOB,
-            ..identify(&request, &request.request_id)
+            ..self.identify(&request, &request.request_id)
         };
         let wanted = pb::StartJobRequest {
             command: request.command,
@@ -64,7 +63,7 @@ impl JobService for Services {
         let (wanted, deadline) = self.open(request);
         let identity = Identity {
             kind: JOB,
-            ..identify(&wanted, &wanted.request_id)
+            ..self.identify(&wanted, &wanted.request_id)
         };
         let answer = async {
             let id = self.launch(wanted, &identity, deadline).await?;
@@ -87,7 +86,7 @@ impl JobService for Services {
             let id: JobId = id(&request.get_ref().job_id, "job_id")?;
             Ok(pb::GetJobResponse {
                 cursor,
-                job: Some(to_job(&*self.control.jobs.get(&id)?)),
+                job: Some(to_job(&*self.control.job(&id)?)),
             })
         };
         respond(answer())
@@ -101,7 +100,7 @@ impl JobService for Services {
         let cursor = self.cursor();
         let answer = || {
             let filter = ListFilter::of::<Job>(&request.filter)?;
-            let mut jobs = self.control.jobs.list();
+            let mut jobs = self.control.jobs();
             jobs.retain(|job| filter.fits(&**job));
             let wanted = Wanted {
                 size: request.page_size,
@@ -178,7 +177,7 @@ impl JobService for Services {
     ) -> Result<Response<pb::DeleteJobResponse>, Status> {
         let answer = || {
             let id: JobId = id(&request.get_ref().job_id, "job_id")?;
-            self.control.jobs.delete(&id)?;
+            self.control.delete_job(&id)?;
             Ok(pb::DeleteJobResponse {})
         };
         respond(answer())
@@ -195,8 +194,8 @@ impl JobService for Services {
         let answer = || {
             let filter = ListFilter::of::<Job>(&request.filter)?;
             // Read first, so that nothing that it includes is missing.
-            let cursor = self.control.journal.cursor();
-            let (mut jobs, changes) = self.control.jobs.watch();
+            let cursor = self.control.cursor();
+            let (mut jobs, changes) = self.control.watch_jobs();
             jobs.retain(|job| request.snapshot && filter.fits(&**job));
             let feed = Feed {
                 services: self.clone(),
@@ -217,7 +216,7 @@ struct Feed {
     filter: ListFilter,
     /// What is left of the snapshot.
     snapshot: Option<VecDeque<SharedJob>>,
-    changes: JobFeed,
+    changes: JobChanges,
     /// What was told is not older.
     cursor: Cursor,
 }
@@ -251,7 +250,7 @@ impl Watched for Feed {
             }
         };
         // Every change that it includes is waiting by now.
-        let cursor = self.services.control.journal.cursor();
+        let cursor = self.services.control.cursor();
         let mut jobs = vec![to_job(&first)];
         while jobs.len() < MAX_TOLD {
             let Some(job) = self.changes.next_now()? else {
@@ -278,7 +277,7 @@ impl Services {
     /// The job with a cursor that it is not older than.
     fn as_it_is(&self, job: &SharedJob) -> (SharedJob, String) {
         let cursor = self.cursor();
-        let now = self.control.jobs.get(job.id());
+        let now = self.control.job(job.id());
         (now.unwrap_or_else(|_| Arc::clone(job)), cursor)
     }
 

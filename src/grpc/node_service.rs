@@ -4,16 +4,13 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{id, labels, to_node};
 use super::filter::ListFilter;
-use super::identity::identify;
 use super::node_watch::NodeFeed;
 use super::page::{Wanted, page};
 use super::status::respond;
 use super::watch::Watching;
 use super::{Services, deadline};
 use crate::config::{NodeConfig, NodeParts, Problems};
-use crate::control::api_command;
 use crate::domain::{Failure, NodeId};
-use crate::esl::Command;
 use crate::fleet::Node;
 use crate::pb;
 use crate::pb::node_service_server::NodeService;
@@ -28,7 +25,12 @@ impl NodeService for Services {
         let cursor = self.cursor();
         let answer = || {
             let filter = ListFilter::of::<Node>(&request.filter)?;
-            let nodes = self.control.fleet.nodes();
+            if self.control.is_tenants() && !request.filter.is_empty() {
+                // It would tell what is not shown.
+                let remedy = "is not for tenants, who see no more of nodes than name and state; leave it out";
+                return Err(Failure::invalid("filter", remedy));
+            }
+            let nodes = self.control.nodes().into_iter();
             let nodes = nodes.filter(|node| filter.fits(&**node)).collect();
             let wanted = Wanted {
                 size: request.page_size,
@@ -57,7 +59,7 @@ impl NodeService for Services {
         let cursor = self.cursor();
         let answer = || {
             let id: NodeId = id(&request.get_ref().node_id, "node_id")?;
-            let node = self.control.fleet.node(&id)?;
+            let node = self.control.node(&id)?;
             Ok(pb::GetNodeResponse {
                 node: Some(to_node(&node, &self.control)),
                 cursor,
@@ -74,11 +76,8 @@ impl NodeService for Services {
         let request = request.into_inner();
         let answer = async {
             let id: NodeId = id(&request.node_id, "node_id")?;
-            let node = self.control.fleet.node(&id)?;
-            let command = api_command(&request.command, &request.arguments)?;
-            let reply = node
-                .send(Command::rendered(command.api()), None, deadline)
-                .await?;
+            let words = [&*request.command, &*request.arguments];
+            let reply = self.control.run_api(&id, words, deadline).await?;
             Ok(pb::RunApiResponse {
                 output: reply.text(),
             })
@@ -109,9 +108,9 @@ impl NodeService for Services {
         let (request, deadline) = self.open(request);
         let answer = async {
             let id: NodeId = id(&request.node_id, "node_id")?;
-            let differences = self.control.fleet.reconcile(&id, deadline).await?;
+            let differences = self.control.reconcile(&id, deadline).await?;
             Ok(pb::ReconcileNodeResponse {
-                node: Some(to_node(&*self.control.fleet.node(&id)?, &self.control)),
+                node: Some(to_node(&*self.control.node(&id)?, &self.control)),
                 sessions_found: count(differences.found),
                 sessions_ended: count(differences.ended),
                 sessions_changed: count(differences.changed),
@@ -135,7 +134,7 @@ impl NodeService for Services {
         request: Request<pb::AddNodeRequest>,
     ) -> Result<Response<pb::AddNodeResponse>, Status> {
         let (request, deadline) = self.open(request);
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let answer = async {
             let node = self.node_to_add(request)?;
             let control = self.control.clone();
@@ -153,12 +152,12 @@ impl NodeService for Services {
         request: Request<pb::RemoveNodeRequest>,
     ) -> Result<Response<pb::RemoveNodeResponse>, Status> {
         let (request, deadline) = self.open(request);
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let answer = async {
             let id: NodeId = id(&request.node_id, "node_id")?;
             let is_forced = request.force;
-            let fleet = self.control.fleet.clone();
-            let action = async move { fleet.remove(&id, is_forced).await };
+            let control = self.control.clone();
+            let action = async move { control.remove_node(&id, is_forced).await };
             let removed = self.once.run(&identity, deadline, action).await?;
             Ok(pb::RemoveNodeResponse {
                 sessions_ended: count(removed.sessions),
@@ -179,12 +178,12 @@ impl Services {
             labels: (*labels(request.labels)?).clone(),
             command_links: request.command_links as usize,
         };
-        NodeConfig::checked(parts, self.control.links.command_links).map_err(refused)
+        NodeConfig::checked(parts, self.control.default_links()).map_err(refused)
     }
 
     fn set_drained(&self, node_id: &str, is_drained: bool) -> Result<pb::Node, Failure> {
         let id: NodeId = id(node_id, "node_id")?;
-        let node = self.control.fleet.set_drained(&id, is_drained)?;
+        let node = self.control.set_drained(&id, is_drained)?;
         Ok(to_node(&node, &self.control))
     }
 }

@@ -44,8 +44,7 @@ impl NodeFeed {
     pub(super) fn begin(services: &Services) -> Result<Self, Failure> {
         Ok(Self {
             // Before the nodes are read, so that nothing falls between.
-            changes: Subscription::begin(
-                &services.control.journal,
+            changes: services.control.subscribe(
                 EventFilter::of_nodes(),
                 Start::Now,
                 SlowPolicy::End,
@@ -71,7 +70,7 @@ impl NodeFeed {
     /// All nodes with a heartbeat that was not told yet.
     fn newer(&mut self, with_all: bool) -> Vec<pb::Node> {
         let mut nodes = Vec::new();
-        for node in self.services.control.fleet.nodes() {
+        for node in self.services.control.nodes() {
             let heartbeat = node.figures().heartbeat_at;
             // One that was added is told as that first.
             let is_newer = match self.told.get_mut(node.id().as_str()) {
@@ -97,7 +96,7 @@ impl NodeFeed {
     /// All nodes whose state is the one that was told, but for another reason.
     fn explained(&mut self) -> Vec<pb::Node> {
         let mut nodes = Vec::new();
-        for node in self.services.control.fleet.nodes() {
+        for node in self.services.control.nodes() {
             let status = node.status();
             let Some(told) = self.told.get_mut(node.id().as_str()) else {
                 continue;
@@ -112,7 +111,7 @@ impl NodeFeed {
     }
 
     fn changed(&mut self, id: &NodeId, state: NodeState) -> WatchNodesResponse {
-        let node = self.services.control.fleet.node(id).ok();
+        let node = self.services.control.node(id).ok();
         let mut shown = match node.filter(|_| state != NodeState::Removed) {
             Some(node) => to_node(&node, &self.services.control),
             None => pb::Node {

@@ -34,6 +34,12 @@ impl Rpc {
         RPCS.get(path)
     }
 
+    /// As roles write it: `SessionService/Originate`.
+    pub fn short(&self) -> String {
+        let service = self.service.rsplit('.').next().unwrap_or_default();
+        format!("{service}/{}", self.method)
+    }
+
     /// All of them, in no order.
     pub fn all() -> impl Iterator<Item = &'static Self> {
         RPCS.values()

@@ -19,7 +19,6 @@ pub(super) use originate::OriginateProgress;
 pub(super) use watch::SessionStream;
 
 use super::convert::{self, optional_duration};
-use super::identity::identify;
 use super::{Services, deadline};
 use crate::domain::{Deadline, Failure, Identity, SessionId};
 use crate::pb;

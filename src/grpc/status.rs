@@ -75,6 +75,7 @@ fn code_and_name(reason: Reason) -> (Code, &'static str) {
         Reason::NodeExists => (Code::AlreadyExists, "NODE_EXISTS"),
         Reason::NodeBusy => (Code::FailedPrecondition, "NODE_BUSY"),
         Reason::Unauthenticated => (Code::Unauthenticated, "UNAUTHENTICATED"),
+        Reason::PermissionDenied => (Code::PermissionDenied, "PERMISSION_DENIED"),
     }
 }
 
@@ -85,7 +86,7 @@ mod tests {
 
     /// One of each; the exhaustive match above does not compile when one is missing there, and the
     /// count below fails when one is missing here.
-    const ALL: [Reason; 29] = [
+    const ALL: [Reason; 30] = [
         Reason::InvalidArgument,
         Reason::UnknownApplication,
         Reason::SessionNotFound,
@@ -115,6 +116,7 @@ mod tests {
         Reason::NodeExists,
         Reason::NodeBusy,
         Reason::Unauthenticated,
+        Reason::PermissionDenied,
     ];
 
     #[test]

@@ -451,8 +451,7 @@ fn newest_first(mut jobs: Vec<SharedJob>) -> Vec<SharedJob> {
 }
 
 fn unknown(id: &JobId) -> Failure {
-    let message = format!("no job {id}, or its retention is over");
-    Failure::new(Reason::JobNotFound, message).job(id)
+    Failure::job_not_found(id)
 }
 
 #[cfg(test)]

@@ -44,6 +44,22 @@ impl Call {
         self.sessions.last().map(|session| &session.id)
     }
 
+    /// The call as if it had no other sessions than these; `None` without any.
+    pub(crate) fn only(self, keep: impl Fn(&Session) -> bool) -> Option<Self> {
+        if self.first.is_none() && self.sessions.iter().all(|session| keep(session)) {
+            return Some(self);
+        }
+        let mut sessions = self.sessions;
+        sessions.retain(|session| keep(session));
+        let age = sessions.first()?.order().0;
+        Some(Self {
+            id: self.id,
+            sessions,
+            age,
+            first: None,
+        })
+    }
+
     /// Whether any session lives.
     pub fn is_live(&self) -> bool {
         self.sessions.iter().any(|session| session.is_live())

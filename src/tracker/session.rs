@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::claim::{Claim, Heard};
 use super::told::{Header, Told};
 use super::{CallVariable, Labels};
+use crate::access::Owners;
 use crate::domain::{CallId, CallState, ChannelState, Direction, HangupCause, NodeId, SessionId};
 use crate::esl::{Event, decimal, value_text};
 
@@ -113,6 +114,8 @@ pub struct Session {
     pub(super) variables: Option<Event>,
     /// FreeSWITCH's time stamp of that event.
     variables_at: Option<u64>,
+    /// The tenants whose it is.
+    pub owners: Owners,
     /// FreeSWITCH's time stamp of the event taken in last.
     pub(super) last_event: Option<u64>,
     /// When it ended, by our clock.
@@ -176,6 +179,7 @@ impl Session {
             final_event: None,
             variables: None,
             variables_at: None,
+            owners: Owners::default(),
             last_event: None,
             ended_at: None,
             claim: Claim::default(),
@@ -286,7 +290,7 @@ impl Session {
         set_time(&mut self.times.hung_up, told.get(H::HungUp));
         self.last_event = at.or(self.last_event);
         if told.get(H::IdVariable).is_some() {
-            self.keep_variables(event, at);
+            self.keep_variables(event, at, &variable.tenants);
         }
         let other_leg = told.get(H::OtherLeg).or(told.get(H::BridgedLeg));
         let is_called = told.get(H::OtherType) == Some(b"originator");

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
-use switchgate::control::{Control, Once};
+use switchgate::control::{Once, Parts};
 use switchgate::esl::{BoxIo, Dialer};
 use switchgate::grpc::{Api, Peer};
 use switchgate::shutdown::Drain;
@@ -31,7 +31,7 @@ type Dialled<'a> = Pin<Box<dyn Future<Output = io::Result<BoxIo>> + Send + 'a>>;
 /// The gateway and its nodes.
 pub(super) struct House {
     pub(super) sims: Vec<Sim>,
-    pub(super) control: Control,
+    pub(super) control: Parts,
     pub(super) once: Arc<Once>,
     pub(super) server: InProcess,
     sim_drain: Drain,

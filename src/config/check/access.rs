@@ -54,7 +54,7 @@ impl Check<'_> {
         for (at, token) in tokens.iter().enumerate() {
             let above = format!("access.tokens[{at}]");
             self.given(&above, "name", &token.name, "say who has the token");
-            self.roles(&above, &token.roles);
+            self.roles_of(&above, &token.roles);
             self.tenant(&above, token.tenant.as_deref());
             let key = format!("{above}.sha256");
             if token.sha256.is_empty() {
@@ -214,7 +214,7 @@ impl Check<'_> {
                 "leave it out to take the one in the certificate",
             );
         }
-        self.roles(above, &certificate.roles);
+        self.roles_of(above, &certificate.roles);
         self.tenant(above, certificate.tenant.as_deref());
     }
 
@@ -234,7 +234,7 @@ impl Check<'_> {
         }
     }
 
-    fn roles(&mut self, above: &str, roles: &Names) {
+    fn roles_of(&mut self, above: &str, roles: &Names) {
         if roles.is_empty() {
             let remedy = "name at least one, such as viewer, operator or admin";
             self.missing(above, "roles", remedy);

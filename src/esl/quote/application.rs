@@ -1,7 +1,7 @@
 //! Applications and their arguments.
 
-use super::{Unquotable, check_command, check_text};
-use crate::domain::{HangupCause, SessionId};
+use super::{Unquotable, check_command, check_no_expansion, check_text};
+use crate::domain::{HangupCause, SessionId, check_wire_text};
 
 /// Refuses names that no application of FreeSWITCH has. `::` would call one asynchronously
 /// (`switch_core_session_execute_application_get_flags` in `switch_core_session.c`).
@@ -32,8 +32,33 @@ pub fn sendmsg_execute(
     event_lock: bool,
     loops: Option<u32>,
 ) -> Result<String, Unquotable> {
-    check_application_name(application)?;
     let body = escape_expansion(arguments)?;
+    execute(session, application, &body, event_id, event_lock, loops)
+}
+
+/// As [`sendmsg_execute`], but FreeSWITCH expands each `${...}` in the argument, running the commands
+/// that it names.
+pub fn sendmsg_execute_expanding(
+    session: &SessionId,
+    application: &str,
+    arguments: &str,
+    event_id: &uuid::Uuid,
+    event_lock: bool,
+    loops: Option<u32>,
+) -> Result<String, Unquotable> {
+    let body = escape_around_expansions(arguments)?;
+    execute(session, application, &body, event_id, event_lock, loops)
+}
+
+fn execute(
+    session: &SessionId,
+    application: &str,
+    body: &str,
+    event_id: &uuid::Uuid,
+    event_lock: bool,
+    loops: Option<u32>,
+) -> Result<String, Unquotable> {
+    check_application_name(application)?;
     let mut packet = format!(
         "sendmsg {session}\ncall-command: execute\nexecute-app-name: {application}\n\
          Event-UUID: {event_id}\n"
@@ -52,7 +77,7 @@ pub fn sendmsg_execute(
     }
     check_command(&packet)?;
     packet.push('\n');
-    packet.push_str(&body);
+    packet.push_str(body);
     match packet.len() {
         len if len > super::MAX_COMMAND_BYTES => Err(Unquotable::TooLong(len)),
         _ => Ok(packet),
@@ -73,9 +98,7 @@ pub fn sendmsg_hangup(session: &SessionId, cause: HangupCause) -> String {
 /// escaped. `%[` at the start would be variables (`switch_core_session_exec`).
 pub(super) fn escape_expansion(arguments: &str) -> Result<String, Unquotable> {
     check_text(arguments)?;
-    if let [b'%', b'[', ..] | [b'%', _, b'[', ..] = arguments.as_bytes() {
-        return Err(Unquotable::ScopeVariables);
-    }
+    check_scope(arguments)?;
     let walked = |pair: &[u8]| pair[0] == b'\\' && b"\\nst'".contains(&pair[1]);
     if !arguments.as_bytes().windows(2).any(walked) {
         return Ok(arguments.to_owned());
@@ -83,10 +106,61 @@ pub(super) fn escape_expansion(arguments: &str) -> Result<String, Unquotable> {
     Ok(arguments.replace('\\', r"\\").replace('$', r"\$"))
 }
 
+/// The same for arguments whose `${...}` is to be expanded: all around it stays as it is.
+pub(super) fn escape_around_expansions(arguments: &str) -> Result<String, Unquotable> {
+    check_wire_text(arguments)?;
+    if check_no_expansion(arguments).is_ok() {
+        return escape_expansion(arguments);
+    }
+    check_scope(arguments)?;
+    let mut text = String::with_capacity(arguments.len() + 8);
+    let mut rest = arguments;
+    while let Some(c) = rest.chars().next() {
+        let begins = |start: &str| rest.starts_with(start);
+        let length = match begins("${") || begins("$${") {
+            true => expansion_length(rest),
+            false => {
+                if matches!(c, '\\' | '$') {
+                    text.push('\\');
+                }
+                c.len_utf8()
+            }
+        };
+        let (taken, behind) = rest.split_at(length);
+        text.push_str(taken);
+        rest = behind;
+    }
+    Ok(text)
+}
+
+/// Bytes of the `${...}` at the start, up to the brace that closes it.
+fn expansion_length(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 1 => return at + 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+fn check_scope(arguments: &str) -> Result<(), Unquotable> {
+    match arguments.as_bytes() {
+        [b'%', b'[', ..] | [b'%', _, b'[', ..] => Err(Unquotable::ScopeVariables),
+        _ => Ok(()),
+    }
+}
+
 /// The text for `switch_caller_extension_add_application` in `switch_caller.c`, which drops an
 /// application whose argument holds `\'`, with a warning in its log alone.
-pub(super) fn escape_planned(arguments: &str) -> Result<String, Unquotable> {
-    let text = escape_expansion(arguments)?;
+pub(super) fn escape_planned(arguments: &str, expand: bool) -> Result<String, Unquotable> {
+    let text = match expand {
+        true => escape_around_expansions(arguments)?,
+        false => escape_expansion(arguments)?,
+    };
     if text.contains("\\'") {
         return Err(Unquotable::EscapedQuote);
     }

@@ -6,8 +6,8 @@ use super::application::escape_planned;
 use super::passes::{Pass, escape, hide_separator};
 use super::variable::{global_block, leg_block};
 use super::{
-    ApiCommand, Unquotable, check_application_name, check_endpoint, check_no_control, check_text,
-    check_value, check_variable_name,
+    ApiCommand, Unquotable, check_application_name, check_endpoint, check_expanding_value,
+    check_no_control, check_text, check_value, check_variable_name,
 };
 use crate::domain::SessionId;
 
@@ -94,15 +94,25 @@ impl OriginateCommand {
     /// The command, every part quoted for the passes that it meets in `originate_function`
     /// (`mod_commands.c`) and `switch_ivr_originate`.
     pub fn to_api(&self) -> Result<ApiCommand, RefusedField> {
-        let mut dial = self.globals()?;
-        dial.push_str(&self.dial_strings()?);
+        self.render(false)
+    }
+
+    /// As [`OriginateCommand::to_api`], but each `${...}` in values of variables and in the arguments
+    /// of the application goes through to FreeSWITCH, which expands it.
+    pub fn to_expanding_api(&self) -> Result<ApiCommand, RefusedField> {
+        self.render(true)
+    }
+
+    fn render(&self, expand: bool) -> Result<ApiCommand, RefusedField> {
+        let mut dial = self.globals(expand)?;
+        dial.push_str(&self.dial_strings(expand)?);
         let mut line = escape(&dial, Pass::Blank);
         line.push(' ');
-        line.push_str(&self.target.render()?);
+        line.push_str(&self.target.render(expand)?);
         ApiCommand::new("originate", &line).map_err(|e| refused("originate", e))
     }
 
-    fn globals(&self) -> Result<String, RefusedField> {
+    fn globals(&self, expand: bool) -> Result<String, RefusedField> {
         let timeout = self.timeout_seconds.map(|s| s.max(1).to_string());
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         if let Some(name) = &self.caller_id_name {
@@ -124,14 +134,14 @@ impl OriginateCommand {
         {
             return Err(refused("variables", Unquotable::Twice(name.clone())));
         }
-        add_variables(&mut pairs, &self.variables, "variables")?;
+        add_variables(&mut pairs, &self.variables, "variables", expand)?;
         if pairs.is_empty() {
             return Ok(String::new());
         }
         global_block(&pairs).map_err(|e| refused("variables", e))
     }
 
-    fn dial_strings(&self) -> Result<String, RefusedField> {
+    fn dial_strings(&self, expand: bool) -> Result<String, RefusedField> {
         let count = self.legs.len();
         if count == 0 {
             return Err(refused("endpoints", Unquotable::Empty));
@@ -152,7 +162,7 @@ impl OriginateCommand {
                     '|'
                 });
             }
-            let at_comma = escape(&leg.render(at)?, Pass::At(','));
+            let at_comma = escape(&leg.render(at, expand)?, Pass::At(','));
             text.push_str(&hide_separator(&escape(&at_comma, Pass::At('|'))));
         }
         Ok(text)
@@ -162,14 +172,14 @@ impl OriginateCommand {
 // === impl Leg ===
 
 impl Leg {
-    fn render(&self, at: usize) -> Result<String, RefusedField> {
+    fn render(&self, at: usize, expand: bool) -> Result<String, RefusedField> {
         check_endpoint(&self.endpoint).map_err(|e| refused(format!("endpoints[{at}]"), e))?;
         let field = format!("endpoints[{at}].variables");
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         if let Some(session) = &self.session {
             pairs.push(("origination_uuid", session.as_str()));
         }
-        add_variables(&mut pairs, &self.variables, &field)?;
+        add_variables(&mut pairs, &self.variables, &field, expand)?;
         let mut text = String::new();
         for (name, value) in pairs {
             let block = leg_block(name, value);
@@ -183,12 +193,12 @@ impl Leg {
 // === impl Target ===
 
 impl Target {
-    fn render(&self) -> Result<String, RefusedField> {
+    fn render(&self, expand: bool) -> Result<String, RefusedField> {
         match self {
             Self::Application { name, arguments } => {
                 check_application_name(name).map_err(|e| refused("application.name", e))?;
-                let text =
-                    escape_planned(arguments).map_err(|e| refused("application.arguments", e))?;
+                let text = escape_planned(arguments, expand)
+                    .map_err(|e| refused("application.arguments", e))?;
                 if text.contains(')') {
                     // `m:X:` at the start would choose another separator (`inline_dialplan_hunt`)
                     if name == "m" {
@@ -240,7 +250,12 @@ fn add_variables<'a>(
     pairs: &mut Vec<(&'a str, &'a str)>,
     variables: &'a [(String, String)],
     field: &str,
+    expand: bool,
 ) -> Result<(), RefusedField> {
+    let check = match expand {
+        true => check_expanding_value,
+        false => check_value,
+    };
     let mut seen: std::collections::HashSet<String> = pairs
         .iter()
         .map(|(name, _)| name.to_ascii_lowercase())
@@ -248,7 +263,7 @@ fn add_variables<'a>(
     for (name, value) in variables {
         let place = || format!("{field}[{name:?}]");
         check_variable_name(name).map_err(|e| refused(place(), e))?;
-        check_value(value).map_err(|e| refused(place(), e))?;
+        check(value).map_err(|e| refused(place(), e))?;
         if !seen.insert(name.to_ascii_lowercase()) {
             return Err(refused(field, Unquotable::Twice(name.clone())));
         }

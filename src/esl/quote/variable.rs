@@ -1,8 +1,8 @@
 //! Channel variables: names, values, and the ways to set one.
 
 use super::passes::{Depth, Pass, depth, escape, hide_separator};
-use super::{ApiCommand, Unquotable, check_text};
-use crate::domain::SessionId;
+use super::{ApiCommand, Unquotable, check_no_expansion, check_text};
+use crate::domain::{SessionId, check_wire_text};
 
 /// Variables in one block, bracket padding included. FreeSWITCH's array has 1,024 places and
 /// the last one swallows the rest (`switch_event_create_brackets` in `switch_event.c`).
@@ -14,7 +14,7 @@ const LEG_SEPARATOR: char = '\u{2}';
 /// Starts of the names whose value FreeSWITCH runs as an application or an api by itself
 /// (`switch_channel_execute_on` and `switch_channel_api_on` in `switch_channel.c`, `api_hook` in
 /// `switch_core_state_machine.c`, the names in `switch_types.h`).
-const HOOK_PREFIXES: [&str; 6] = [
+pub(crate) const HOOK_PREFIXES: [&str; 6] = [
     "execute_on_",
     "api_",
     "exec_after_bridge_",
@@ -59,7 +59,13 @@ pub fn check_variable_name(name: &str) -> Result<(), Unquotable> {
 /// (`switch_channel_set_variable_var_check` in `switch_channel.c`), and `ARRAY::`, which
 /// `switch_event_base_add_header` takes apart.
 pub fn check_value(value: &str) -> Result<(), Unquotable> {
-    check_text(value)?;
+    check_no_expansion(value)?;
+    check_expanding_value(value)
+}
+
+/// As [`check_value`], but the value may hold `${...}`, which FreeSWITCH expands where it uses it.
+pub fn check_expanding_value(value: &str) -> Result<(), Unquotable> {
+    check_wire_text(value)?;
     if value.is_empty() {
         return Err(Unquotable::Empty);
     }

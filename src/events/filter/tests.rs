@@ -96,6 +96,7 @@ proptest! {
             call: None,
             job: None,
             synthetic: false,
+            owners: Default::default(),
         };
         let filter = EventFilter::from(FilterSpec {
             names: names.clone(),
@@ -127,6 +128,7 @@ fn with_header(value: &str) -> Record {
         call: None,
         job: None,
         synthetic: false,
+        owners: Default::default(),
     }
 }
 

@@ -16,6 +16,7 @@ fn event(bytes: usize) -> Entry {
         call: None,
         job: None,
         synthetic: false,
+        owners: Default::default(),
     })
 }
 

@@ -38,6 +38,7 @@ fn short_entry((name, subclass, node, session, call): Short) -> Entry {
         call: id(call).map(|id| id.parse().unwrap()),
         job: None,
         synthetic: false,
+        owners: Default::default(),
     })
 }
 
@@ -300,6 +301,7 @@ fn slow_to_ask(last: &str) -> Entry {
         call: None,
         job: None,
         synthetic: false,
+        owners: Default::default(),
     })
 }
 

@@ -6,9 +6,17 @@ use crate::domain::NodeState;
 use crate::fleet::Node;
 use crate::pb;
 
-/// A node with its figures.
+/// A node with its figures, as the caller sees it.
 pub(in crate::grpc) fn to_node(node: &Node, control: &Control) -> pb::Node {
     let status = node.status();
+    // How busy a node is, and where, is not for tenants.
+    if control.is_tenants() {
+        return pb::Node {
+            node_id: node.id().to_string(),
+            state: to_node_state(status.state).into(),
+            ..pb::Node::default()
+        };
+    }
     let figures = node.figures();
     let (links, wanted) = node.command_links();
     pb::Node {
@@ -19,7 +27,7 @@ pub(in crate::grpc) fn to_node(node: &Node, control: &Control) -> pb::Node {
         version: status.version,
         core_uuid: status.core_uuid,
         labels: to_labels(node.labels()),
-        tracked_sessions: count(control.tracker.live_count(node.id())),
+        tracked_sessions: count(control.live_count(node.id())),
         sessions: figures.sessions,
         max_sessions: figures.max_sessions,
         sessions_per_second: figures.sessions_per_second,
@@ -30,7 +38,7 @@ pub(in crate::grpc) fn to_node(node: &Node, control: &Control) -> pb::Node {
         command_links: count(links),
         command_links_wanted: count(wanted),
         queued_commands: count(node.commands_under_way()),
-        running_jobs: count(control.jobs.running_on(node.id())),
+        running_jobs: count(control.running_jobs(node.id())),
         connects: status.connects,
     }
 }

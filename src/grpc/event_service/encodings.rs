@@ -170,6 +170,7 @@ mod tests {
                 call: None,
                 job: None,
                 synthetic: false,
+                owners: Default::default(),
             };
             let cursor = Cursor { epoch: 7, position };
             (cursor, Arc::new(Entry::Event(record)))

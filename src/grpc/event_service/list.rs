@@ -12,7 +12,7 @@ use super::request::{event_filter, parse_cursor};
 use super::selection::Selection;
 use super::shared::Listed;
 use crate::domain::Failure;
-use crate::events::{Cursor, EventPage};
+use crate::events::Cursor;
 use crate::pb;
 
 // === impl Services ===
@@ -33,9 +33,9 @@ impl Services {
         let filter = event_filter(request.filter.unwrap_or_default())?;
         let needs = filter.events();
         // Looked at first: what comes into force meanwhile is told twice rather than not at all.
-        let missing = self.control.wants.gap(&needs);
+        let missing = self.control.unasked(&needs);
         let filter = filter.needing(needs);
-        let page = EventPage::read(&self.control.journal, &filter, after, max).await?;
+        let page = self.control.event_page(filter, after, max).await?;
         // Where the list ends nobody knows what else there would be.
         let missing = missing.filter(|_| !page.has_more);
         let missing = missing.map(|gap| (page.cursor, gap));

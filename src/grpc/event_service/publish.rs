@@ -46,9 +46,9 @@ impl Services {
     fn publishing_node(&self, node_id: &str) -> Result<Arc<Node>, Failure> {
         if !node_id.is_empty() {
             let id: NodeId = id(node_id, "node_id")?;
-            return self.control.fleet.node(&id);
+            return self.control.node(&id);
         }
-        let mut nodes = self.control.fleet.nodes();
+        let mut nodes = self.control.nodes().into_iter();
         match (nodes.next(), nodes.len()) {
             (None, _) => Err(Failure::new(Reason::NoNodeAvailable, "there is no node")),
             (Some(node), 0) => Ok(node),

@@ -152,6 +152,9 @@ impl SnapshotParts {
     fn node(&self, node: &Node, status: &NodeStatus, capture: &Capture) -> pb::Node {
         let mut told = to_node(node, &self.services.control);
         told.state = to_node_state(status.state).into();
+        if self.services.control.is_tenants() {
+            return told;
+        }
         told.state_detail.clone_from(&status.detail);
         told.core_uuid.clone_from(&status.core_uuid);
         told.version.clone_from(&status.version);

@@ -60,22 +60,21 @@ impl Feed {
         let position = position(request.start)?;
         // Before the want is taken, which outlives this even when it fails.
         if let Position::At(Start::After(cursor)) = position {
-            services.control.journal.check_reaches(cursor)?;
+            services.control.check_reaches(cursor)?;
         }
-        let want = services.control.wants.want(filter.events());
+        let want = services.control.want(filter.events());
         // Before it begins: its first cursor is one behind which nothing that it wants is missing.
         want.in_force().await;
         let (start, snapshot) = match position {
             Position::At(start) => (start, None),
             // Captured last, since that makes all events wait.
             Position::Snapshot => {
-                let capture = services.control.fleet.capture();
+                let capture = services.control.capture();
                 let start = Start::After(capture.cursor);
                 (start, Some(SnapshotParts::new(services, capture, scope)))
             }
         };
-        let subscription = Subscription::begin(
-            &services.control.journal,
+        let subscription = services.control.subscribe(
             filter.needing(want.set().clone()),
             start,
             policy,
@@ -96,7 +95,7 @@ impl Feed {
     }
 
     fn node_state(&self, id: &NodeId, state: NodeState) -> pb::Node {
-        let mut told = match self.services.control.fleet.node(id) {
+        let mut told = match self.services.control.node(id) {
             Ok(node) => to_node(&node, &self.services.control),
             Err(_) => pb::Node {
                 node_id: id.to_string(),

@@ -26,11 +26,11 @@ impl Services {
     ) -> Result<pb::ListSessionEventsResponse, Failure> {
         let id = session_id(&request.session_id)?;
         self.control.session(&id)?;
-        let cursor = self.control.journal.cursor();
+        let cursor = self.control.cursor();
         let SessionHistory {
             mut events,
             left_out,
-        } = self.control.journal.of_session(&id);
+        } = self.control.history(&id)?;
         if request.newest_first {
             events.reverse();
         }
@@ -94,7 +94,7 @@ impl Services {
         };
         self.control.session(&id)?;
         let set = EventSet::named(pending.iter().map(String::as_str));
-        let want = self.control.wants.want(set);
+        let want = self.control.want(set);
         // The time for it is not that of the wait, which may be as short as a look at what is there.
         deadline.bound(want.in_force()).await;
         let mut deadline = match timeout {
@@ -175,14 +175,14 @@ impl Services {
     }
 
     pub(super) fn has_ended(&self, id: &SessionId) -> bool {
-        let session = self.control.tracker.session(id);
-        session.is_none_or(|session| !session.is_live())
+        let session = self.control.session(id);
+        session.map_or(true, |session| !session.is_live())
     }
 
     /// Whether the session has ended and its last event has come, or need not be waited for.
     pub(super) fn is_over(&self, id: &SessionId) -> bool {
-        let session = self.control.tracker.session(id);
-        session.is_none_or(|session| session.is_over())
+        let session = self.control.session(id);
+        session.map_or(true, |session| session.is_over())
     }
 }
 

@@ -59,8 +59,7 @@ impl Hearing {
             ..FilterSpec::default()
         })
         .needing(needs.clone());
-        let subscription = Subscription::begin(
-            &services.control.journal,
+        let subscription = services.control.subscribe(
             filter,
             start,
             // Told as a gap, which whoever follows one session has to deal with anyway.
@@ -71,7 +70,7 @@ impl Hearing {
         let node = services.control.session(session)?.node.clone();
         // Of a node that was removed nothing is missing and nothing more comes; what is known of
         // its sessions stays readable.
-        let state = match services.control.fleet.node(&node) {
+        let state = match services.control.node(&node) {
             Ok(node) => node.status().state,
             Err(_) => NodeState::Removed,
         };

@@ -2,7 +2,7 @@
 
 use super::super::Services;
 use super::super::convert::{cause, id, to_session};
-use super::{identify, session_id};
+use super::session_id;
 use crate::control::Peer;
 use crate::domain::{Deadline, Failure, HangupCause};
 use crate::pb::{self, bridge_request};
@@ -15,7 +15,7 @@ impl Services {
         request: pb::AnswerRequest,
         deadline: Deadline,
     ) -> Result<pb::AnswerResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.answer(&id, deadline).await };
@@ -31,7 +31,7 @@ impl Services {
         request: pb::HangupRequest,
         deadline: Deadline,
     ) -> Result<pb::HangupResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let cause = cause(request.cause, HangupCause::NormalClearing)?;
         let control = self.control.clone();
@@ -48,7 +48,7 @@ impl Services {
         request: pb::ParkRequest,
         deadline: Deadline,
     ) -> Result<pb::ParkResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.park(&id, deadline).await };
@@ -64,7 +64,7 @@ impl Services {
         request: pb::BridgeRequest,
         deadline: Deadline,
     ) -> Result<pb::BridgeResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let session = session_id(&request.session_id)?;
         let peer = match request.peer {
             Some(bridge_request::Peer::PeerSessionId(peer)) => {

@@ -3,7 +3,7 @@
 use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{id, optional_duration, to_session};
-use super::{identify, legs, session_id};
+use super::{legs, session_id};
 use crate::control::{MuteDirection, Playback, Recording, Seek};
 use crate::domain::{Deadline, Failure, SessionId};
 use crate::pb::{self, seek_playback_request};
@@ -16,7 +16,7 @@ impl Services {
         request: pb::HoldRequest,
         deadline: Deadline,
     ) -> Result<pb::HoldResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.hold(&id, deadline).await };
@@ -32,7 +32,7 @@ impl Services {
         request: pb::UnholdRequest,
         deadline: Deadline,
     ) -> Result<pb::UnholdResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.unhold(&id, deadline).await };
@@ -48,7 +48,7 @@ impl Services {
         request: pb::UnmuteRequest,
         deadline: Deadline,
     ) -> Result<pb::UnmuteResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.unmute(&id, deadline).await };
@@ -64,7 +64,7 @@ impl Services {
         request: pb::EchoRequest,
         deadline: Deadline,
     ) -> Result<pb::EchoResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.echo(&id, deadline).await };
@@ -80,7 +80,7 @@ impl Services {
         request: pb::MuteRequest,
         deadline: Deadline,
     ) -> Result<pb::MuteResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let direction = match pb::MuteDirection::try_from(request.direction) {
             Ok(pb::MuteDirection::Unspecified | pb::MuteDirection::Read) => MuteDirection::Read,
@@ -103,7 +103,7 @@ impl Services {
         request: pb::PlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::PlaybackResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let playback = Playback {
             session: session_id(&request.session_id)?,
             files: request.files,
@@ -128,7 +128,7 @@ impl Services {
         request: pb::StopPlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::StopPlaybackResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let all = request.all;
         let control = self.control.clone();
@@ -145,7 +145,7 @@ impl Services {
         request: pb::SeekPlaybackRequest,
         deadline: Deadline,
     ) -> Result<pb::SeekPlaybackResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         use seek_playback_request::Action;
         let id = session_id(&request.session_id)?;
         let seek = match request.action {
@@ -178,7 +178,7 @@ impl Services {
         request: pb::SpeakRequest,
         deadline: Deadline,
     ) -> Result<pb::SpeakResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let to_end = to_end(request.wait_for)?;
         let words = [request.engine, request.voice, request.text];
@@ -201,7 +201,7 @@ impl Services {
         request: pb::BroadcastRequest,
         deadline: Deadline,
     ) -> Result<pb::BroadcastResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let legs = legs(request.leg)?;
         let words = [request.application, request.arguments];
@@ -224,7 +224,7 @@ impl Services {
         request: pb::EavesdropRequest,
         deadline: Deadline,
     ) -> Result<pb::EavesdropResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let session = session_id(&request.session_id)?;
         let target: SessionId = id(&request.target_session_id, "target_session_id")?;
         let control = self.control.clone();
@@ -241,7 +241,7 @@ impl Services {
         request: pb::StartRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::StartRecordingResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let recording = Recording {
             session: session_id(&request.session_id)?,
             path: request.path,
@@ -264,7 +264,7 @@ impl Services {
         request: pb::StopRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::StopRecordingResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
         let control = self.control.clone();
@@ -281,7 +281,7 @@ impl Services {
         request: pb::MaskRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::MaskRecordingResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
         let control = self.control.clone();
@@ -298,7 +298,7 @@ impl Services {
         request: pb::UnmaskRecordingRequest,
         deadline: Deadline,
     ) -> Result<pb::UnmaskRecordingResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let path = request.path;
         let control = self.control.clone();

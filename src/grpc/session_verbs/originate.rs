@@ -7,7 +7,6 @@ use super::super::convert::{
     labels, optional_duration, optional_text, selector, to_session, unknown_value,
 };
 use super::super::watch::{Watched, Watching, shutting_down};
-use super::identify;
 use crate::control::{CallIds, Originate, OriginateWait, Placing, Progress};
 use crate::domain::{Deadline, Failure, Identity, Reason};
 use crate::esl::quote::{LegStrategy, Target};
@@ -25,7 +24,7 @@ impl Services {
         request: pb::OriginateRequest,
         deadline: Deadline,
     ) -> Result<pb::OriginateResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let originate = originate(request, identity.clone())?;
         let control = self.control.clone();
         let action =
@@ -49,7 +48,7 @@ impl Services {
         // The same as an Originate, of which it tells more.
         let identity = Identity {
             rpc: "OriginateStream",
-            ..identify(&inner, &inner.request_id)
+            ..self.identify(&inner, &inner.request_id)
         };
         let mut request = originate(inner, identity.clone())?;
         request.wait = OriginateWait::Answered;
@@ -63,7 +62,7 @@ impl Services {
                 move |left| async move { control.originate(&asked, deadline, &left).await };
             once.run_for(&identity, deadline, action).await
         });
-        let cursor = self.control.journal.cursor();
+        let cursor = self.control.cursor();
         let placing = self.control.follow_call(request, outcome, deadline).await?;
         let feed = Feed {
             services: self.clone(),
@@ -90,7 +89,7 @@ impl Watched for Feed {
 
     async fn next(&mut self) -> Result<Option<pb::OriginateStreamResponse>, Failure> {
         use originate_stream_response::Progress as Told;
-        self.cursor = self.services.control.journal.cursor();
+        self.cursor = self.services.control.cursor();
         let Some(progress) = self.placing.next().await? else {
             return Ok(None);
         };

@@ -2,7 +2,7 @@
 
 use super::super::Services;
 use super::super::convert::{to_session, unknown_value};
-use super::{identify, session_id};
+use super::session_id;
 use crate::control::{Amd, AmdDetection, BypassMode};
 use crate::domain::{Deadline, Failure};
 use crate::pb;
@@ -15,7 +15,7 @@ impl Services {
         request: pb::BypassMediaRequest,
         deadline: Deadline,
     ) -> Result<pb::BypassMediaResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let mode = match pb::BypassMode::try_from(request.mode) {
             Ok(pb::BypassMode::On) => BypassMode::On,
@@ -42,7 +42,7 @@ impl Services {
         request: pb::StartAmdRequest,
         deadline: Deadline,
     ) -> Result<pb::StartAmdResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let detection = match pb::AmdDetection::try_from(request.detection) {
             Ok(pb::AmdDetection::Unspecified) => None,
@@ -70,7 +70,7 @@ impl Services {
         request: pb::StopAmdRequest,
         deadline: Deadline,
     ) -> Result<pb::StopAmdResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.stop_amd(&id, deadline).await };

@@ -16,7 +16,7 @@ use crate::tracker::Session;
 impl Services {
     /// Cursor of the last event that any state read from now on includes.
     pub(in crate::grpc) fn cursor(&self) -> String {
-        self.control.journal.cursor().to_string()
+        self.control.cursor().to_string()
     }
 
     pub(in crate::grpc) async fn get(
@@ -47,7 +47,7 @@ impl Services {
     ) -> Result<pb::ListSessionsResponse, Failure> {
         let cursor = self.cursor();
         let filter = ListFilter::of::<Session>(&request.filter)?;
-        let mut sessions = self.control.tracker.sessions();
+        let mut sessions = self.control.sessions();
         sessions.retain(|session| filter.fits(&**session));
         let wanted = Wanted {
             size: request.page_size,

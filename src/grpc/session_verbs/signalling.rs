@@ -8,7 +8,7 @@ use super::super::Services;
 use super::super::convert::unknown_value;
 use super::super::convert::{cause, optional_duration, to_session};
 use super::super::filter::ListFilter;
-use super::{delay, identify, session_id};
+use super::{delay, session_id};
 use crate::control::{Collect, Extension, Legs};
 use crate::domain::{Deadline, Failure, HangupCause, Reason, SessionId};
 use crate::pb;
@@ -25,7 +25,7 @@ impl Services {
         request: pb::PreAnswerRequest,
         deadline: Deadline,
     ) -> Result<pb::PreAnswerResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.pre_answer(&id, deadline).await };
@@ -41,7 +41,7 @@ impl Services {
         request: pb::RingReadyRequest,
         deadline: Deadline,
     ) -> Result<pb::RingReadyResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.ring_ready(&id, deadline).await };
@@ -57,7 +57,7 @@ impl Services {
         request: pb::RespondRequest,
         deadline: Deadline,
     ) -> Result<pb::RespondResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let (status, phrase) = (request.status, request.reason);
         let control = self.control.clone();
@@ -74,7 +74,7 @@ impl Services {
         request: pb::DeflectRequest,
         deadline: Deadline,
     ) -> Result<pb::DeflectResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let uri = request.uri;
         let control = self.control.clone();
@@ -92,7 +92,7 @@ impl Services {
         request: pb::HangupManyRequest,
         deadline: Deadline,
     ) -> Result<pb::HangupManyResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let filter = ListFilter::of::<Session>(&request.filter)?;
         if request.filter.trim().is_empty() {
             return Err(Failure::invalid(
@@ -103,7 +103,7 @@ impl Services {
         let cause = cause(request.cause, HangupCause::NormalClearing)?;
         let control = self.control.clone();
         let action = async move {
-            let mut sessions = control.tracker.sessions();
+            let mut sessions = control.sessions();
             sessions.retain(|session| session.is_live() && filter.fits(&**session));
             let ids: Vec<SessionId> = sessions.iter().map(|session| session.id.clone()).collect();
             let ends = join_all(ids.iter().map(|id| control.hangup(id, cause, deadline))).await;
@@ -128,7 +128,7 @@ impl Services {
         request: pb::ScheduleHangupRequest,
         deadline: Deadline,
     ) -> Result<pb::ScheduleHangupResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let delay = delay(request.delay)?;
         let cause = cause(request.cause, HangupCause::AllottedTimeout)?;
@@ -143,7 +143,7 @@ impl Services {
         request: pb::ClearTasksRequest,
         deadline: Deadline,
     ) -> Result<pb::ClearTasksResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let control = self.control.clone();
         let action = async move { control.clear_tasks(&id, deadline).await };
@@ -156,7 +156,7 @@ impl Services {
         request: pb::SendDtmfRequest,
         deadline: Deadline,
     ) -> Result<pb::SendDtmfResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let tone = optional_duration(request.tone_duration, "tone_duration")?;
         let digits = request.digits;
@@ -171,7 +171,7 @@ impl Services {
         request: pb::ScheduleDtmfRequest,
         deadline: Deadline,
     ) -> Result<pb::ScheduleDtmfResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let tone = optional_duration(request.tone_duration, "tone_duration")?;
         let delay = delay(request.delay)?;
@@ -191,7 +191,7 @@ impl Services {
         request: pb::CollectDigitsRequest,
         deadline: Deadline,
     ) -> Result<pb::CollectDigitsResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let timeout = optional_duration(request.timeout, "timeout")?.unwrap_or(DIGITS_TIMEOUT);
         let collect = Collect {
             session: session_id(&request.session_id)?,
@@ -223,7 +223,7 @@ impl Services {
         request: pb::TransferRequest,
         deadline: Deadline,
     ) -> Result<pb::TransferResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let legs = match pb::TransferLeg::try_from(request.leg) {
             Ok(pb::TransferLeg::Unspecified | pb::TransferLeg::Self_) => Legs::Own,
@@ -253,7 +253,7 @@ impl Services {
         request: pb::AttendedTransferRequest,
         deadline: Deadline,
     ) -> Result<pb::AttendedTransferResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let endpoint = request.endpoint;
         let control = self.control.clone();

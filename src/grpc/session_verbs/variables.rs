@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::Services;
 use super::super::convert::{to_session, unknown_value};
-use super::{identify, session_id};
+use super::session_id;
 use crate::control::{Execute, ExecuteWait};
 use crate::domain::{Deadline, Failure};
 use crate::pb;
@@ -32,7 +32,7 @@ impl Services {
         request: pb::SetVariablesRequest,
         deadline: Deadline,
     ) -> Result<pb::SetVariablesResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         let variables: BTreeMap<String, String> = request.variables.into_iter().collect();
         if variables.is_empty() {
@@ -55,7 +55,7 @@ impl Services {
         request: pb::UnsetVariablesRequest,
         deadline: Deadline,
     ) -> Result<pb::UnsetVariablesResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let id = session_id(&request.session_id)?;
         if request.names.is_empty() {
             return Err(Failure::invalid(
@@ -75,7 +75,7 @@ impl Services {
         request: pb::ExecuteRequest,
         deadline: Deadline,
     ) -> Result<pb::ExecuteResponse, Failure> {
-        let identity = identify(&request, &request.request_id);
+        let identity = self.identify(&request, &request.request_id);
         let execute = Execute {
             session: session_id(&request.session_id)?,
             application: request.application,

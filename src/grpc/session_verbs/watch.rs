@@ -93,7 +93,7 @@ impl Watched for Feed {
 impl Feed {
     /// The session as it is; none when its retention is over.
     fn tell(&self, event_names: Vec<String>) -> Option<pb::WatchSessionResponse> {
-        let session = self.services.control.tracker.session(&self.session)?;
+        let session = self.services.control.session(&self.session).ok()?;
         Some(pb::WatchSessionResponse {
             session: Some(to_session(&session)),
             event_names,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Session;
+use crate::access::Tenants;
 use crate::esl::Event;
 
 /// What precedes a variable's name in events (`switch_channel_event_set_extended_data` in
@@ -23,18 +24,26 @@ impl Session {
     }
 
     /// Keeps the variables of an event, or of an answer to `uuid_dump`, unless newer ones are known.
-    pub(in crate::tracker) fn learn_variables(&mut self, event: &Event) {
-        self.keep_variables(event, event.number("Event-Date-Timestamp"));
+    pub(in crate::tracker) fn learn_variables(&mut self, event: &Event, tenants: &Tenants) {
+        self.keep_variables(event, event.number("Event-Date-Timestamp"), tenants);
     }
 
     /// The same, of an event whose time stamp is known.
-    pub(super) fn keep_variables(&mut self, event: &Event, told_at: Option<u64>) {
+    pub(super) fn keep_variables(
+        &mut self,
+        event: &Event,
+        told_at: Option<u64>,
+        tenants: &Tenants,
+    ) {
         if self.variables_at <= told_at {
             // The last event of most legs says again what the one before said, which stays anyway.
             let last = self.final_event.as_ref();
             let same = last.filter(|last| variables(last) == variables(event));
             self.variables = Some(same.unwrap_or(event).clone());
             self.variables_at = told_at;
+            if tenants.are_any() {
+                self.owners = tenants.owners(|name| self.variable(name));
+            }
         }
     }
 }

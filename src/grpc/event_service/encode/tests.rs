@@ -15,6 +15,7 @@ fn record(plain: Vec<u8>, synthetic: bool) -> Option<Record> {
         call: synthetic.then(|| "call".parse().unwrap()),
         job: (!synthetic).then(|| "job".parse().unwrap()),
         synthetic,
+        owners: Default::default(),
     })
 }
 
@@ -51,6 +52,7 @@ prop_compose! {
         headers in prop::collection::vec((names(), values()), 0..12),
         body in prop::collection::vec(any::<u8>(), 0..40),
         synthetic: bool,
+        owners: Default::default(),
     ) -> Option<Record> {
         let mut plain = format!("Event-Name: {name}\n").into_bytes();
         for (name, value) in headers {

@@ -1,0 +1,366 @@
+//! Commands, applications, variables: what a caller may have FreeSWITCH do.
+
+use super::super::dangers::{
+    Danger, bare, crosses_tenants, hidden, is_scripted, of_application, of_command,
+};
+use super::super::named::{Named, in_application, in_command, run_by, sets};
+use super::super::roles::{Role, Verdict};
+use super::{Caller, Rights};
+use crate::domain::{Failure, NodeId};
+use crate::esl::quote::runs_commands;
+
+/// How deep applications may stand in one another's arguments.
+const MAX_DEPTH: usize = 8;
+
+/// An expansion, which whoever writes it to the wire refuses or lets through.
+const EXPANSION: &str = "${";
+/// Stands for every file that is a program (`mod_shell_stream.c`).
+const SHELL_STREAM: &str = "shell_stream";
+
+/// What somebody wants to do.
+#[derive(Debug, Clone, Copy)]
+enum Deed<'a> {
+    Command(&'a str),
+    Application(&'a str),
+    Endpoint,
+    Variable(&'a str),
+}
+
+// === impl Caller ===
+
+impl Caller {
+    /// That it may run an api command, and whatever its arguments name.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `command` or `application`.
+    pub fn may_run(&self, node: &NodeId, command: &str, arguments: &str) -> Result<(), Failure> {
+        self.may_use(node)?;
+        self.run(node, command, arguments, 0)
+    }
+
+    /// That it may execute an application, and whatever its arguments name.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `application`.
+    pub fn may_execute(
+        &self,
+        node: &NodeId,
+        application: &str,
+        arguments: &str,
+    ) -> Result<(), Failure> {
+        self.may_use(node)?;
+        self.execute(node, application, arguments, 0)
+    }
+
+    /// That it may give a variable this value; an empty one takes it away.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `variable`, or with the `command` or `application` that FreeSWITCH would
+    /// make of the value.
+    pub fn may_set(&self, node: &NodeId, name: &str, value: &str) -> Result<(), Failure> {
+        self.set(node, name, value, 0)
+    }
+
+    /// That it may call a dial string: one of `loopback` can execute applications
+    /// (`channel_outgoing_channel` in `mod_loopback.c`).
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `application`.
+    pub fn may_dial(&self, node: &NodeId, endpoint: &str) -> Result<(), Failure> {
+        self.may_use(node)?;
+        if let Rights::All = self.0.rights {
+            return Ok(());
+        }
+        let text = bare(endpoint);
+        self.keep_to_tenant(Deed::Endpoint, &text)?;
+        if let Some(group) = text.strip_prefix("pickup/") {
+            return self.execute(node, "pickup", group, 0);
+        }
+        let Some(address) = text.strip_prefix("loopback/") else {
+            return Ok(());
+        };
+        if let Some(called) = address.strip_prefix("app=") {
+            let (application, arguments) = called.split_once(':').unwrap_or((called, ""));
+            return self.execute(node, application, arguments, 0);
+        }
+        let mut parts = address.splitn(3, '/');
+        let (number, _context) = (parts.next().unwrap_or_default(), parts.next());
+        match parts.next() {
+            Some(dialplan) => {
+                let route = format!("{number} {dialplan}");
+                self.all(node, in_application("execute_extension", &route), 0)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// That it may send a call through this dialplan.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `application`, the dialplan's name.
+    pub fn may_route(&self, node: &NodeId, dialplan: &str) -> Result<(), Failure> {
+        self.may_use(node)?;
+        self.route(node, dialplan)
+    }
+
+    /// That it may play this file: some are programs.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED with `application`.
+    pub fn may_play(&self, node: &NodeId, file: &str) -> Result<(), Failure> {
+        let is_program = bare(file).contains("shell_stream://");
+        match is_program {
+            true => self.may_execute(node, SHELL_STREAM, ""),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether what it writes may be expanded.
+    pub fn may_expand(&self, node: &NodeId) -> bool {
+        match &self.0.rights {
+            // The gateway itself writes nothing that is to be expanded.
+            Rights::All => false,
+            Rights::Of(_) => self.roles_at(node).any(|role| role.expand),
+        }
+    }
+
+    fn run(
+        &self,
+        node: &NodeId,
+        command: &str,
+        arguments: &str,
+        depth: usize,
+    ) -> Result<(), Failure> {
+        if let Rights::All = self.0.rights {
+            return Ok(());
+        }
+        let danger = of_command(command, arguments);
+        let verdicts = self.roles_at(node).map(|role| &role.commands);
+        let lower = command.to_ascii_lowercase();
+        let verdict = verdicts.map(|names| names.verdict(&lower)).max();
+        self.decide(Deed::Command(command), verdict, danger, false)?;
+        self.look_into(
+            node,
+            Deed::Command(command),
+            arguments,
+            in_command(command, arguments),
+            depth,
+        )
+    }
+
+    fn execute(
+        &self,
+        node: &NodeId,
+        application: &str,
+        arguments: &str,
+        depth: usize,
+    ) -> Result<(), Failure> {
+        if let Rights::All = self.0.rights {
+            return Ok(());
+        }
+        let lower = application.to_ascii_lowercase();
+        // What a call does that is given nothing to do.
+        if lower == "park" && arguments.is_empty() {
+            return Ok(());
+        }
+        let danger = of_application(application);
+        let verdicts = self.roles_at(node).map(|role| &role.applications);
+        let verdict = verdicts.map(|names| names.verdict(&lower)).max();
+        let crosses = crosses_tenants(application);
+        self.decide(Deed::Application(application), verdict, danger, crosses)?;
+        self.look_into(
+            node,
+            Deed::Application(application),
+            arguments,
+            in_application(application, arguments),
+            depth,
+        )
+    }
+
+    fn set(&self, node: &NodeId, name: &str, value: &str, depth: usize) -> Result<(), Failure> {
+        if let Rights::All = self.0.rights {
+            return Ok(());
+        }
+        if let Some(tenant) = self.tenant()
+            && tenant.variable.eq_ignore_ascii_case(name)
+        {
+            return Err(self.tenants_own(Deed::Variable(name)));
+        }
+        let lower = name.to_ascii_lowercase();
+        let (what, arguments) = run_by(value);
+        if lower == "group_confirm_file" && of_application(what).is_some() {
+            return self.nested(depth, |depth| self.execute(node, what, arguments, depth));
+        }
+        let is_argument = ["_data", "_arg"].iter().any(|end| lower.ends_with(end));
+        let is_flag = lower.starts_with("session_in_hangup_hook");
+        if !runs_commands(name) || is_argument || is_flag || value.is_empty() {
+            return Ok(());
+        }
+        let is_api = lower.starts_with("api_") || lower.ends_with("_api");
+        self.nested(depth, |depth| match is_api {
+            true => self.run(node, what, arguments, depth),
+            false => self.execute(node, what, arguments, depth),
+        })
+    }
+
+    fn route(&self, node: &NodeId, dialplan: &str) -> Result<(), Failure> {
+        if matches!(self.0.rights, Rights::All) || !is_scripted(dialplan) {
+            return Ok(());
+        }
+        let lower = dialplan.to_ascii_lowercase();
+        let verdicts = self
+            .roles_at(node)
+            .map(|role| role.applications.verdict(&lower));
+        let deed = Deed::Application(dialplan);
+        self.decide(deed, verdicts.max(), Some(Danger::Host), false)
+    }
+
+    fn nested(
+        &self,
+        depth: usize,
+        check: impl FnOnce(usize) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if depth == MAX_DEPTH {
+            let message = format!("applications stand in one another more than {MAX_DEPTH} deep");
+            return Err(self.denied(message));
+        }
+        check(depth + 1)
+    }
+
+    fn all(&self, node: &NodeId, named: Vec<Named>, depth: usize) -> Result<(), Failure> {
+        self.nested(depth, |depth| {
+            named.iter().try_for_each(|named| match named {
+                Named::Application(name, arguments) => self.execute(node, name, arguments, depth),
+                Named::Variable(name, value) => self.set(node, name, value, depth),
+                Named::Dialplan(name) => self.route(node, name),
+            })
+        })
+    }
+
+    /// Looks for what arguments name, and for what they hide.
+    fn look_into(
+        &self,
+        node: &NodeId,
+        deed: Deed<'_>,
+        arguments: &str,
+        named: Vec<Named>,
+        depth: usize,
+    ) -> Result<(), Failure> {
+        if arguments.is_empty() {
+            return Ok(());
+        }
+        let text = bare(arguments);
+        self.keep_to_tenant(deed, &text)?;
+        let is_raw = matches!(deed, Deed::Command(_));
+        // The name of a variable that is set is looked at with its value.
+        let is_set = matches!(deed, Deed::Application(name) if sets(name))
+            || matches!(&*named, [Named::Variable(..)]);
+        let hidden = match is_set {
+            true => {
+                let values = named.iter().filter_map(|named| match named {
+                    Named::Variable(_, value) => hidden(&bare(value)),
+                    Named::Application(..) | Named::Dialplan(_) => None,
+                });
+                values.into_iter().next()
+            }
+            false => hidden(&text),
+        };
+        let hidden = hidden.filter(|marker| is_raw || *marker != EXPANSION);
+        if let Some(marker) = hidden
+            && !self.may_expand(node)
+        {
+            let reason = format!(
+                "its arguments hold {marker:?}, by which FreeSWITCH may run anything: a role with expand: true lets it"
+            );
+            return Err(self.refused(deed, &reason));
+        }
+        match named.is_empty() {
+            true => Ok(()),
+            false => self.all(node, named, depth),
+        }
+    }
+
+    /// Decides by what the best of its roles says.
+    fn decide(
+        &self,
+        deed: Deed<'_>,
+        verdict: Option<Verdict>,
+        danger: Option<Danger>,
+        crosses: bool,
+    ) -> Result<(), Failure> {
+        let (key, is_command) = match deed {
+            Deed::Command(_) => ("commands", true),
+            _ => ("applications", false),
+        };
+        // Nobody can hold a raw command to a tenant.
+        let is_outside = self.tenant().is_some() && (is_command || crosses);
+        let reason = match verdict.unwrap_or(Verdict::No) {
+            Verdict::ByName => return Ok(()),
+            Verdict::AmongOthers if danger.is_none() && !is_outside => return Ok(()),
+            Verdict::No => {
+                format!("a role with it in {key}.allow, and not in {key}.deny, lets it")
+            }
+            Verdict::AmongOthers => {
+                let why = danger.map_or("cannot be held to a tenant", Danger::why);
+                format!("it {why}, so only a role with its very name in {key}.allow lets it")
+            }
+        };
+        Err(self.refused(deed, &reason))
+    }
+
+    /// A tenant's variable is not for the tenant to name.
+    fn keep_to_tenant(&self, deed: Deed<'_>, bare: &str) -> Result<(), Failure> {
+        let Some(tenant) = self.tenant() else {
+            return Ok(());
+        };
+        match bare.contains(&tenant.variable.to_ascii_lowercase()) {
+            true => Err(self.tenants_own(deed)),
+            false => Ok(()),
+        }
+    }
+
+    fn tenants_own(&self, deed: Deed<'_>) -> Failure {
+        let variable = self.tenant().map_or("", |tenant| &*tenant.variable);
+        let reason = format!(
+            "the variable {variable} says whose a session is, and is set by the gateway alone; leave it out"
+        );
+        self.refused(deed, &reason).with("variable", variable)
+    }
+
+    fn refused(&self, deed: Deed<'_>, reason: &str) -> Failure {
+        let name = self.name();
+        match deed {
+            Deed::Command(command) => self
+                .denied(format!(
+                    "caller {name:?} may not run the command {command:?}: {reason}"
+                ))
+                .with("command", command),
+            Deed::Application(application) => self
+                .denied(format!(
+                    "caller {name:?} may not execute the application {application:?}: {reason}"
+                ))
+                .with("application", application),
+            Deed::Endpoint => self.denied(format!(
+                "caller {name:?} may not call this endpoint: {reason}"
+            )),
+            Deed::Variable(variable) => self
+                .denied(format!(
+                    "caller {name:?} may not set the variable {variable:?}: {reason}"
+                ))
+                .with("variable", variable),
+        }
+    }
+
+    /// Those of its roles that have the node.
+    fn roles_at(&self, node: &NodeId) -> impl Iterator<Item = &Role> {
+        let roles = match &self.0.rights {
+            Rights::All => &[][..],
+            Rights::Of(roles) => roles,
+        };
+        let here = roles.iter().filter(move |role| role.has_node(node));
+        here.map(|role| &**role)
+    }
+}
+
+#[cfg(test)]
+mod tests;
