@@ -78,6 +78,7 @@ async fn a_job_is_known_again_by_its_request_as_long_as_it_is_kept() {
         rpc: "StartJob",
         kind: "Job",
         fields: [("command", hash)].into(),
+        ..Identity::default()
     };
     let request = |hash: u64| JobRequest {
         identity: identity(hash),

@@ -10,6 +10,7 @@ use switchgate::sim::Fault;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::callers;
 use crate::client::{Feed, answered, hang_up, map, place, seconds, start_at, to, with_deadline};
 use crate::fake_node::Say;
 use crate::faults::fill::{living, over_fake};
@@ -17,7 +18,7 @@ use crate::faults::{bring_back, in_full_service, leave, received, take_away};
 use crate::gateway::{Gateway, within};
 
 /// Reason, code, whether RetryInfo comes with it, and keys of its metadata.
-const REASONS: [(&str, Code, bool, &[&str]); 28] = [
+const REASONS: [(&str, Code, bool, &[&str]); 29] = [
     ("INVALID_ARGUMENT", Code::InvalidArgument, false, &[]),
     (
         "UNKNOWN_APPLICATION",
@@ -124,6 +125,12 @@ const REASONS: [(&str, Code, bool, &[&str]); 28] = [
     ("NODE_EXISTS", Code::AlreadyExists, false, &["node_id"]),
     ("NODE_BUSY", Code::FailedPrecondition, false, &["node_id"]),
     ("UNAUTHENTICATED", Code::Unauthenticated, false, &["why"]),
+    (
+        "PERMISSION_DENIED",
+        Code::PermissionDenied,
+        false,
+        &["application", "caller", "rpc", "session_id"],
+    ),
 ];
 
 /// A defect cannot be provoked from outside; `grpc::server` tests what a panic becomes.
@@ -152,6 +159,7 @@ async fn each_reason_has_its_code_its_retry_and_its_metadata() {
         about_events().await,
         about_links().await,
         vec![nonsense().await, shutting_down().await, nobody().await],
+        about_access().await,
     ]
     .into_iter()
     .flatten()
@@ -403,6 +411,22 @@ async fn about_links() -> Vec<Status> {
     bring_back(&gateway).await;
     leave(gateway).await;
     vec![unknown.unwrap_err(), down]
+}
+
+async fn about_access() -> Vec<Status> {
+    let gateway = callers::over_sim().await;
+    let request = pb::ListNodesRequest::default();
+    let unknown = within(gateway.nodes().list_nodes(request)).await;
+    let operator = callers::Caller::of(&gateway, "operator");
+    let placed = within(operator.sessions().originate(to(crate::client::ANSWERS))).await;
+    let request = pb::ExecuteRequest {
+        session_id: placed.unwrap().into_inner().session.unwrap().session_id,
+        application: "system".to_owned(),
+        ..Default::default()
+    };
+    let denied = within(operator.sessions().execute(request)).await;
+    gateway.stop().await;
+    vec![unknown.unwrap_err(), denied.unwrap_err()]
 }
 
 /// A list of applications that is none.

@@ -78,7 +78,11 @@ impl Gateway {
     }
 
     /// The configuration for these nodes, which listen from now on.
-    async fn config(sims: &[Sim], drain: &Drain, tune: impl FnOnce(&mut Config)) -> Config {
+    pub(crate) async fn config(
+        sims: &[Sim],
+        drain: &Drain,
+        tune: impl FnOnce(&mut Config),
+    ) -> Config {
         let mut config = test_config();
         for (at, sim) in sims.iter().enumerate() {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -124,10 +128,15 @@ impl Gateway {
 
     async fn start(config: Config, sims: Vec<Sim>, sim_drain: Drain) -> Self {
         let gateway = Self::launch(config, sims, sim_drain).await;
-        for node in gateway.control.fleet.nodes() {
+        gateway.in_service().await;
+        gateway
+    }
+
+    /// Waits until all nodes are in service.
+    pub(crate) async fn in_service(&self) {
+        for node in self.control.fleet.nodes() {
             within(node.reached(NodeState::Ready)).await;
         }
-        gateway
     }
 
     /// As the configuration says, whether its nodes can be reached or not.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod admin;
+mod access_matrix;
 mod api_calls;
 mod api_events;
 mod api_execute;
@@ -15,6 +16,7 @@ mod api_sessions;
 mod audit;
 mod audit_redaction;
 mod call_members;
+mod callers;
 mod cli;
 mod client;
 mod connections;
@@ -61,6 +63,7 @@ mod tls;
 mod tls_reload;
 mod traces;
 mod traces_program;
+mod tenants;
 mod tracker_captures;
 mod verbs;
 mod verbs_dtmf;

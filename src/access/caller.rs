@@ -109,7 +109,13 @@ impl Caller {
             true => Verdict::ByName,
             false => Verdict::AmongOthers,
         };
-        let allowing = roles.iter().filter(|role| role.rpcs.verdict(rpc) >= least);
+        let allowing = roles.iter().filter(|role| {
+            let verdict = role.rpcs.verdict(rpc);
+            match is_closed {
+                true => role.written(verdict) >= least,
+                false => verdict >= least,
+            }
+        });
         let roles: Vec<_> = allowing.cloned().collect();
         if roles.is_empty() {
             let remedy = match is_closed {

@@ -26,9 +26,6 @@ const COMMANDS: [(&str, Danger); 63] = [
     ("spawn", Host),
     ("bg_spawn", Host),
     ("spawn_stream", Host),
-    // `load_function`, `reload_function`: any shared object by its path, which is code.
-    ("load", Host),
-    ("reload", Host),
     // Interpreters: `mod_lua.cpp`, `mod_v8.cpp`, `mod_perl.c`, `mod_python.c`, `mod_python3.c`,
     // `mod_managed.cpp`, `mod_basic.c`, and those of older versions.
     ("lua", Host),
@@ -83,6 +80,9 @@ const COMMANDS: [(&str, Danger); 63] = [
     ("...", Node),
     // `shutdown_function`.
     ("shutdown", Node),
+    // `load_function`, `reload_function`; with a path they are code: see `of_command`.
+    ("load", Node),
+    ("reload", Node),
     ("unload", Node),
     // `hupall_api_function` hangs up everything.
     ("hupall", Node),
@@ -107,6 +107,9 @@ const COMMANDS: [(&str, Danger); 63] = [
     ("timer_test", Node),
     ("time_test", Node),
 ];
+
+/// Those that load what they are told.
+const LOADING: [&str; 2] = ["load", "reload"];
 
 /// Commands of which only these first words are harmless: `cmd_status` and its like in
 /// `mod_sofia.c`; `profile`, `recover`, `global` and the rest change the node.
@@ -217,8 +220,14 @@ impl Danger {
 /// Why a command is dangerous, if it is.
 pub(super) fn of_command(command: &str, arguments: &str) -> Option<Danger> {
     let is_it = |(name, _): &&(&str, Danger)| name.eq_ignore_ascii_case(command);
-    if let Some((_, danger)) = COMMANDS.iter().find(is_it) {
-        return Some(*danger);
+    if let Some((name, danger)) = COMMANDS.iter().find(is_it) {
+        // Any shared object by its path (`switch_loadable_module_load_module_ex` in
+        // `switch_loadable_module.c`).
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        return match LOADING.contains(name) && !arguments.chars().all(is_plain) {
+            true => Some(Host),
+            false => Some(*danger),
+        };
     }
     let (_, harmless) = PARTLY
         .iter()
@@ -317,11 +326,27 @@ mod tests {
     }
 
     #[test]
+    fn the_operators_guide_tells_all_of_them() {
+        let guide = include_str!("../../docs/operating-rights.md").to_lowercase();
+        let names = COMMANDS.iter().chain(&APPLICATIONS).map(|(name, _)| *name);
+        let partly = PARTLY.iter().map(|(name, _)| *name);
+        for name in names
+            .chain(partly)
+            .chain(CROSSING)
+            .chain(SCRIPTED_DIALPLANS)
+        {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn commands_are_found_in_any_case_and_sofia_by_its_first_word() {
         assert_eq!(of_command("SyStem", "id"), Some(Host));
         assert_eq!(of_command("status", ""), None);
         assert_eq!(of_command("sofia", "status profile internal"), None);
         assert_eq!(of_command("Sofia", "PROFILE internal restart"), Some(Node));
+        assert_eq!(of_command("load", "mod_avmd"), Some(Node));
+        assert_eq!(of_command("LOAD", "../x"), Some(Host));
         assert_eq!(of_application("SOCKET"), Some(Host));
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Role {
     pub(super) commands: Names,
     pub(super) applications: Names,
     pub(super) expand: bool,
+    /// Nobody wrote it for this gateway.
+    is_ready: bool,
 }
 
 /// Names that are allowed, without those that are denied.
@@ -133,10 +135,10 @@ impl Table {
     fn new(roles: &BTreeMap<String, RoleConfig>, tenants: &BTreeMap<String, TenantConfig>) -> Self {
         let ready = ready::roles().into_iter();
         let mut all: BTreeMap<String, Arc<Role>> = ready
-            .map(|(name, role)| (name.to_owned(), Arc::new(Role::new(&role))))
+            .map(|(name, role)| (name.to_owned(), Arc::new(Role::new(&role, true))))
             .collect();
         let own = roles.iter();
-        all.extend(own.map(|(name, role)| (name.clone(), Arc::new(Role::new(role)))));
+        all.extend(own.map(|(name, role)| (name.clone(), Arc::new(Role::new(role, false)))));
         let tenants = tenants.iter();
         Self {
             roles: all,
@@ -150,18 +152,28 @@ impl Table {
 // === impl Role ===
 
 impl Role {
-    fn new(config: &RoleConfig) -> Self {
+    fn new(config: &RoleConfig, is_ready: bool) -> Self {
         Self {
             rpcs: Names::new(&config.rpcs, str::to_owned),
             nodes: config.nodes.iter().map(|name| Pattern::new(name)).collect(),
             commands: Names::new(&config.commands, str::to_ascii_lowercase),
             applications: Names::new(&config.applications, str::to_ascii_lowercase),
             expand: config.expand,
+            is_ready,
         }
     }
 
     pub(super) fn has_node(&self, node: &NodeId) -> bool {
         self.nodes.iter().any(|pattern| pattern.fits(node.as_str()))
+    }
+
+    /// What a verdict is worth where somebody must have meant it: nobody wrote the names of a ready
+    /// role for this gateway.
+    pub(super) fn written(&self, verdict: Verdict) -> Verdict {
+        match self.is_ready {
+            true => verdict.min(Verdict::AmongOthers),
+            false => verdict,
+        }
     }
 
     pub(super) fn nodes(&self) -> &[Pattern] {

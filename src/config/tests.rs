@@ -281,6 +281,30 @@ fn errors_name_key_value_remedy_and_origin() {
             "shutdown.grace.max: is no key; the keys here are `grace`, `delay` (switchgate.yaml)",
         ),
         (
+            "roles: {a: {rpcs: {allow: [SessionService/Hangup, Hangup]}}}",
+            "roles.a.rpcs.allow[1]: `Hangup` fits no RPC; write Service/Method, such as SessionService/Hangup, with * for any characters (switchgate.yaml)",
+        ),
+        (
+            "roles: {a: {commands: {deny: ['sofia profile']}}}",
+            "roles.a.commands.deny[0]: `sofia profile` is no name; write one word, with * for any characters (switchgate.yaml)",
+        ),
+        (
+            "roles: {a: {command: [x]}}",
+            "roles.a.command: is no key; the keys here are `rpcs`, `nodes`, `commands`, `applications`, `expand` (switchgate.yaml)",
+        ),
+        (
+            "tenants: {a: {variable: 'x y', value: z}}",
+            "tenants.a.variable: `x y` is no name of a channel variable; write letters, digits, _ and -, at most 128, such as domain_name (switchgate.yaml)",
+        ),
+        (
+            "tenants: {a: {variable: x, value: 'a b'}}",
+            "tenants.a.value: `a b` is no value that tells a tenant; write letters, digits and _ - . @ +, at most 256, such as acme.example.com (switchgate.yaml)",
+        ),
+        (
+            "tenants: {a: {variable: x, value: y}, b: {variable: X, value: y}}",
+            "tenants.b: has the variable and the value of tenants.a; give each tenant a value of its own (switchgate.yaml)",
+        ),
+        (
             "- 1",
             "is no mapping of keys; begin it with keys such as grpc: and nodes:, see docs/config.example.yaml (switchgate.yaml)",
         ),
@@ -302,7 +326,7 @@ fn errors_of_environment_and_flags_name_them() {
     assert_eq!(
         lines(load),
         [
-            "grcp: is no key; the keys here are `grpc`, `access`, `admin`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit` (environment variable SWITCHGATE__GRCP__LISTEN)",
+            "grcp: is no key; the keys here are `grpc`, `access`, `admin`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit`, `roles`, `tenants` (environment variable SWITCHGATE__GRCP__LISTEN)",
             "grpc.listen: `50061` is not an IP address with a port; write ADDRESS:PORT, such as 127.0.0.1:50061 or [::]:50061 (environment variable SWITCHGATE__GRPC__LISTEN)",
             "nodes[0].id: `a b` holds ' '; allowed are letters, digits and - . _ @ : + ~ * ! / =; give a short name, such as fs1 (--node)",
             "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",

@@ -106,6 +106,7 @@ impl Control {
     ) -> Result<SessionId, Failure> {
         check_endpoint(endpoint)
             .map_err(|error| Failure::invalid("endpoint", error.to_string()))?;
+        self.check_mentions(endpoint)?;
         self.caller.may_dial(node.id(), endpoint)?;
         check_media(session)?;
         let peer = SessionId::generate();

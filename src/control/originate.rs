@@ -186,6 +186,7 @@ impl Control {
             self.caller.may_set(node, name, value)?;
         }
         for endpoint in &request.endpoints {
+            self.check_mentions(endpoint)?;
             self.caller.may_dial(node, endpoint)?;
         }
         match &request.target {

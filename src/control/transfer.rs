@@ -148,6 +148,7 @@ impl Control {
             ));
         };
         self.check_peer(&session)?;
+        self.check_mentions(endpoint)?;
         self.caller.may_dial(node.id(), endpoint)?;
         let third = SessionId::generate();
         let ticket = chance::uuid();

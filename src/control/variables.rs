@@ -7,7 +7,9 @@ use futures_util::future::try_join_all;
 
 use super::{Control, accepted, api};
 use crate::domain::{Deadline, Failure, Reason, SessionId};
-use crate::esl::quote::{ApiCommand, check_variable_name, uuid_setvar, uuid_unsetvar};
+use crate::esl::quote::{
+    ApiCommand, check_variable_name, uuid_setvar, uuid_setvar_expanding, uuid_unsetvar,
+};
 use crate::esl::{Event, Outcome};
 use crate::tracker::Session;
 
@@ -118,8 +120,12 @@ impl Control {
                 .may_set(&node, name, value)
                 .map_err(|failure| failure.session(id))?;
         }
+        let setvar = match self.caller.may_expand(&node) {
+            true => uuid_setvar_expanding,
+            false => uuid_setvar,
+        };
         let render = |(name, value): (&String, &String)| {
-            uuid_setvar(id, name, value).map_err(|error| {
+            setvar(id, name, value).map_err(|error| {
                 Failure::invalid(format!("variables[{name:?}]"), error.to_string())
             })
         };

@@ -52,7 +52,7 @@ pub use originate::{Leg, LegStrategy, OriginateCommand, RefusedField, Target};
 pub(crate) use split::separate;
 pub(crate) use variable::HOOK_PREFIXES;
 pub use variable::{
-    check_expanding_value, check_value, check_variable_name, runs_commands, uuid_setvar,
+    check_value, check_variable_name, runs_commands, uuid_setvar, uuid_setvar_expanding,
     uuid_unsetvar,
 };
 

@@ -4,7 +4,7 @@ use super::super::dangers::{
     Danger, bare, crosses_tenants, hidden, is_scripted, of_application, of_command,
 };
 use super::super::named::{Named, in_application, in_command, run_by, sets};
-use super::super::roles::{Role, Verdict};
+use super::super::roles::{Names, Role, Verdict};
 use super::{Caller, Rights};
 use crate::domain::{Failure, NodeId};
 use crate::esl::quote::runs_commands;
@@ -135,9 +135,7 @@ impl Caller {
             return Ok(());
         }
         let danger = of_command(command, arguments);
-        let verdicts = self.roles_at(node).map(|role| &role.commands);
-        let lower = command.to_ascii_lowercase();
-        let verdict = verdicts.map(|names| names.verdict(&lower)).max();
+        let verdict = self.verdict(node, |role| &role.commands, command, danger);
         self.decide(Deed::Command(command), verdict, danger, false)?;
         self.look_into(
             node,
@@ -164,8 +162,7 @@ impl Caller {
             return Ok(());
         }
         let danger = of_application(application);
-        let verdicts = self.roles_at(node).map(|role| &role.applications);
-        let verdict = verdicts.map(|names| names.verdict(&lower)).max();
+        let verdict = self.verdict(node, |role| &role.applications, application, danger);
         let crosses = crosses_tenants(application);
         self.decide(Deed::Application(application), verdict, danger, crosses)?;
         self.look_into(
@@ -186,14 +183,27 @@ impl Caller {
         {
             return Err(self.tenants_own(Deed::Variable(name)));
         }
+        let text = bare(value);
+        self.keep_to_tenant(Deed::Variable(name), &text)?;
         let lower = name.to_ascii_lowercase();
         let (what, arguments) = run_by(value);
         if lower == "group_confirm_file" && of_application(what).is_some() {
             return self.nested(depth, |depth| self.execute(node, what, arguments, depth));
         }
-        let is_argument = ["_data", "_arg"].iter().any(|end| lower.ends_with(end));
+        // Those of what another variable names, or a number with its dialplan.
+        let is_argument =
+            runs_commands(name) && ["_data", "_arg"].iter().any(|end| lower.ends_with(end));
+        if is_argument || lower.starts_with("transfer_") {
+            let hides = hidden(&text).is_some_and(|marker| marker != EXPANSION);
+            if (hides || text.contains("inline")) && !self.may_expand(node) {
+                let reason =
+                    "FreeSWITCH may run anything by its value: a role with expand: true lets it";
+                return Err(self.refused(Deed::Variable(name), reason));
+            }
+            return Ok(());
+        }
         let is_flag = lower.starts_with("session_in_hangup_hook");
-        if !runs_commands(name) || is_argument || is_flag || value.is_empty() {
+        if !runs_commands(name) || is_flag || value.is_empty() {
             return Ok(());
         }
         let is_api = lower.starts_with("api_") || lower.ends_with("_api");
@@ -207,12 +217,30 @@ impl Caller {
         if matches!(self.0.rights, Rights::All) || !is_scripted(dialplan) {
             return Ok(());
         }
-        let lower = dialplan.to_ascii_lowercase();
-        let verdicts = self
-            .roles_at(node)
-            .map(|role| role.applications.verdict(&lower));
-        let deed = Deed::Application(dialplan);
-        self.decide(deed, verdicts.max(), Some(Danger::Host), false)
+        let danger = Some(Danger::Host);
+        let verdict = self.verdict(node, |role| &role.applications, dialplan, danger);
+        self.decide(Deed::Application(dialplan), verdict, danger, false)
+    }
+
+    /// The best of what its roles that have the node say of a name.
+    fn verdict(
+        &self,
+        node: &NodeId,
+        names: impl Fn(&Role) -> &Names,
+        name: &str,
+        danger: Option<Danger>,
+    ) -> Verdict {
+        let lower = name.to_ascii_lowercase();
+        // The ready roles name what is about a node, not what runs on its host, and nothing for tenants.
+        let is_meant = self.tenant().is_none() && danger == Some(Danger::Node);
+        let verdicts = self.roles_at(node).map(|role| {
+            let verdict = names(role).verdict(&lower);
+            match is_meant {
+                true => verdict,
+                false => role.written(verdict),
+            }
+        });
+        verdicts.max().unwrap_or(Verdict::No)
     }
 
     fn nested(
@@ -284,7 +312,7 @@ impl Caller {
     fn decide(
         &self,
         deed: Deed<'_>,
-        verdict: Option<Verdict>,
+        verdict: Verdict,
         danger: Option<Danger>,
         crosses: bool,
     ) -> Result<(), Failure> {
@@ -294,7 +322,7 @@ impl Caller {
         };
         // Nobody can hold a raw command to a tenant.
         let is_outside = self.tenant().is_some() && (is_command || crosses);
-        let reason = match verdict.unwrap_or(Verdict::No) {
+        let reason = match verdict {
             Verdict::ByName => return Ok(()),
             Verdict::AmongOthers if danger.is_none() && !is_outside => return Ok(()),
             Verdict::No => {

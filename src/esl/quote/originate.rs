@@ -6,8 +6,8 @@ use super::application::escape_planned;
 use super::passes::{Pass, escape, hide_separator};
 use super::variable::{global_block, leg_block};
 use super::{
-    ApiCommand, Unquotable, check_application_name, check_endpoint, check_expanding_value,
-    check_no_control, check_text, check_value, check_variable_name,
+    ApiCommand, Unquotable, check_application_name, check_endpoint, check_no_control, check_text,
+    check_value, check_variable_name,
 };
 use crate::domain::SessionId;
 
@@ -97,22 +97,23 @@ impl OriginateCommand {
         self.render(false)
     }
 
-    /// As [`OriginateCommand::to_api`], but each `${...}` in values of variables and in the arguments
-    /// of the application goes through to FreeSWITCH, which expands it.
+    /// As [`OriginateCommand::to_api`], but each `${...}` in the arguments of the application goes
+    /// through to FreeSWITCH, which expands it. Not in values of variables: there FreeSWITCH drops the
+    /// variable (`switch_channel_set_variable_var_check` in `switch_channel.c`).
     pub fn to_expanding_api(&self) -> Result<ApiCommand, RefusedField> {
         self.render(true)
     }
 
     fn render(&self, expand: bool) -> Result<ApiCommand, RefusedField> {
-        let mut dial = self.globals(expand)?;
-        dial.push_str(&self.dial_strings(expand)?);
+        let mut dial = self.globals()?;
+        dial.push_str(&self.dial_strings()?);
         let mut line = escape(&dial, Pass::Blank);
         line.push(' ');
         line.push_str(&self.target.render(expand)?);
         ApiCommand::new("originate", &line).map_err(|e| refused("originate", e))
     }
 
-    fn globals(&self, expand: bool) -> Result<String, RefusedField> {
+    fn globals(&self) -> Result<String, RefusedField> {
         let timeout = self.timeout_seconds.map(|s| s.max(1).to_string());
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         if let Some(name) = &self.caller_id_name {
@@ -134,14 +135,14 @@ impl OriginateCommand {
         {
             return Err(refused("variables", Unquotable::Twice(name.clone())));
         }
-        add_variables(&mut pairs, &self.variables, "variables", expand)?;
+        add_variables(&mut pairs, &self.variables, "variables")?;
         if pairs.is_empty() {
             return Ok(String::new());
         }
         global_block(&pairs).map_err(|e| refused("variables", e))
     }
 
-    fn dial_strings(&self, expand: bool) -> Result<String, RefusedField> {
+    fn dial_strings(&self) -> Result<String, RefusedField> {
         let count = self.legs.len();
         if count == 0 {
             return Err(refused("endpoints", Unquotable::Empty));
@@ -162,7 +163,7 @@ impl OriginateCommand {
                     '|'
                 });
             }
-            let at_comma = escape(&leg.render(at, expand)?, Pass::At(','));
+            let at_comma = escape(&leg.render(at)?, Pass::At(','));
             text.push_str(&hide_separator(&escape(&at_comma, Pass::At('|'))));
         }
         Ok(text)
@@ -172,14 +173,14 @@ impl OriginateCommand {
 // === impl Leg ===
 
 impl Leg {
-    fn render(&self, at: usize, expand: bool) -> Result<String, RefusedField> {
+    fn render(&self, at: usize) -> Result<String, RefusedField> {
         check_endpoint(&self.endpoint).map_err(|e| refused(format!("endpoints[{at}]"), e))?;
         let field = format!("endpoints[{at}].variables");
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         if let Some(session) = &self.session {
             pairs.push(("origination_uuid", session.as_str()));
         }
-        add_variables(&mut pairs, &self.variables, &field, expand)?;
+        add_variables(&mut pairs, &self.variables, &field)?;
         let mut text = String::new();
         for (name, value) in pairs {
             let block = leg_block(name, value);
@@ -250,12 +251,7 @@ fn add_variables<'a>(
     pairs: &mut Vec<(&'a str, &'a str)>,
     variables: &'a [(String, String)],
     field: &str,
-    expand: bool,
 ) -> Result<(), RefusedField> {
-    let check = match expand {
-        true => check_expanding_value,
-        false => check_value,
-    };
     let mut seen: std::collections::HashSet<String> = pairs
         .iter()
         .map(|(name, _)| name.to_ascii_lowercase())
@@ -263,7 +259,7 @@ fn add_variables<'a>(
     for (name, value) in variables {
         let place = || format!("{field}[{name:?}]");
         check_variable_name(name).map_err(|e| refused(place(), e))?;
-        check(value).map_err(|e| refused(place(), e))?;
+        check_value(value).map_err(|e| refused(place(), e))?;
         if !seen.insert(name.to_ascii_lowercase()) {
             return Err(refused(field, Unquotable::Twice(name.clone())));
         }

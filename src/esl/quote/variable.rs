@@ -63,8 +63,8 @@ pub fn check_value(value: &str) -> Result<(), Unquotable> {
     check_expanding_value(value)
 }
 
-/// As [`check_value`], but the value may hold `${...}`, which FreeSWITCH expands where it uses it.
-pub fn check_expanding_value(value: &str) -> Result<(), Unquotable> {
+/// As [`check_value`], but the value may hold `${...}`.
+fn check_expanding_value(value: &str) -> Result<(), Unquotable> {
     check_wire_text(value)?;
     if value.is_empty() {
         return Err(Unquotable::Empty);
@@ -82,7 +82,19 @@ pub fn check_expanding_value(value: &str) -> Result<(), Unquotable> {
 /// A vertical tab at the end is kept from `switch_strip_whitespace` by an empty pair of quotes.
 pub fn uuid_setvar(session: &SessionId, name: &str, value: &str) -> Result<ApiCommand, Unquotable> {
     check_variable_name(name)?;
-    check_value(value)?;
+    check_no_expansion(value)?;
+    uuid_setvar_expanding(session, name, value)
+}
+
+/// As [`uuid_setvar`], but the value may hold `${...}`, which FreeSWITCH expands where it uses the
+/// variable.
+pub fn uuid_setvar_expanding(
+    session: &SessionId,
+    name: &str,
+    value: &str,
+) -> Result<ApiCommand, Unquotable> {
+    check_variable_name(name)?;
+    check_expanding_value(value)?;
     let mut text = escape(value, Pass::Blank);
     if text.ends_with('\u{b}') {
         text.push_str("''");

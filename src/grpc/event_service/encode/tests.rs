@@ -52,7 +52,6 @@ prop_compose! {
         headers in prop::collection::vec((names(), values()), 0..12),
         body in prop::collection::vec(any::<u8>(), 0..40),
         synthetic: bool,
-        owners: Default::default(),
     ) -> Option<Record> {
         let mut plain = format!("Event-Name: {name}\n").into_bytes();
         for (name, value) in headers {
