@@ -242,19 +242,29 @@ async fn a_leg_that_is_called_for_a_tenants_session_is_the_tenants() {
             listed(&acme).await,
             BTreeSet::from([ours.clone(), peer.clone()])
         );
+        hang_up(&acme, &ours).await;
+        // A third party is called for one of two that talk.
+        let (ours, peer) = (leg(&gateway, &acme).await, leg(&gateway, &acme).await);
+        let bridge = pb::BridgeRequest {
+            session_id: ours.clone(),
+            peer: Some(pb::bridge_request::Peer::PeerSessionId(peer)),
+            ..Default::default()
+        };
+        within(acme.sessions().bridge(bridge)).await.unwrap();
         let transfer = pb::AttendedTransferRequest {
             session_id: ours.clone(),
             endpoint: answers(&gateway),
             ..Default::default()
         };
-        // What becomes of it differs; that whom it calls is the tenant's does not.
-        let _ = within(acme.sessions().attended_transfer(transfer)).await;
+        let transferred = within(acme.sessions().attended_transfer(transfer)).await;
+        let third = transferred.unwrap().into_inner().peer.unwrap().session_id;
+        assert!(listed(&acme).await.contains(&third));
         for id in listed(&acme).await {
-            let _ = get(&acme, &id).await;
             let request = pb::HangupRequest {
                 session_id: id,
                 ..Default::default()
             };
+            // One may have ended with another.
             let _ = within(acme.sessions().hangup(request)).await;
         }
         gateway
