@@ -292,7 +292,7 @@ impl Tracker {
     /// itself.
     pub fn learn_variables(&self, id: &SessionId, dump: &Event) {
         self.update(id, |session| {
-            session.learn_variables(dump, &self.variable.tenants)
+            session.learn_variables(dump, &self.variable.tenants);
         });
     }
 

@@ -2,8 +2,8 @@
 // clippy.toml allows both in test functions alone, not in what they call.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod admin;
 mod access_matrix;
+mod admin;
 mod api_calls;
 mod api_events;
 mod api_execute;
@@ -59,11 +59,11 @@ mod sim_faults;
 mod sim_listening;
 mod sim_outbound;
 mod stream_resume;
+mod tenants;
 mod tls;
 mod tls_reload;
 mod traces;
 mod traces_program;
-mod tenants;
 mod tracker_captures;
 mod verbs;
 mod verbs_dtmf;

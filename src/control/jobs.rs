@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, debug_span, warn};
 
+use super::raw::api_command;
 use super::{Control, TAKE_TIMEOUT};
-use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, NodeId, Reason, SessionId};
+use crate::domain::{Deadline, Failure, HangupCause, Identity, JobId, Reason, SessionId};
 use crate::esl::quote::{ApiCommand, uuid_kill};
 use crate::esl::{Command, Outcome, Reply};
 use crate::fleet::{Node, Selector};
@@ -114,35 +115,6 @@ impl Control {
             request: request.identity,
         };
         self.launch(&node, spec, &command, legs, Labels::default())
-    }
-
-    /// Runs an api command and waits for its answer.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT when it is malformed; PERMISSION_DENIED; those of the node.
-    pub async fn run_api(
-        &self,
-        node: &NodeId,
-        [command, arguments]: [&str; 2],
-        deadline: Deadline,
-    ) -> Result<Reply, Failure> {
-        let node = self.node(node)?;
-        let api = api_command(command, arguments)?;
-        self.check_command(&node, command, arguments)?;
-        node.send(super::api(&api), None, deadline).await
-    }
-
-    fn check_command(&self, node: &Node, command: &str, arguments: &str) -> Result<(), Failure> {
-        self.check_mentions(arguments)?;
-        self.caller.may_run(node.id(), command, arguments)
-    }
-
-    /// Those of the nodes which a selector fits that the caller may use.
-    pub(super) fn within_view(&self, selector: &Selector) -> Selector {
-        Selector {
-            view: self.caller.view().clone(),
-            ..selector.clone()
-        }
     }
 
     /// Registers a job and starts the task that runs it. `legs` are those that a cancellation
@@ -493,20 +465,6 @@ impl Run {
         };
         futures_util::future::join_all(self.legs.iter().cloned().map(kill)).await;
     }
-}
-
-/// An api command of a client's.
-///
-/// # Errors
-/// INVALID_ARGUMENT with the field that cannot be written.
-pub fn api_command(command: &str, arguments: &str) -> Result<ApiCommand, Failure> {
-    ApiCommand::new(command, arguments).map_err(|error| {
-        let field = match ApiCommand::new(command, "") {
-            Ok(_) => "arguments",
-            Err(_) => "command",
-        };
-        Failure::invalid(field, error.to_string())
-    })
 }
 
 fn was_sent(failure: &Failure) -> bool {

@@ -157,7 +157,7 @@ async fn jobs_and_calls_are_watched_as_far_as_they_are_ones_own() {
     .await;
     let mut watched = watched.unwrap().into_inner();
     let first = within(watched.message()).await.unwrap().unwrap();
-    assert_eq!(first.joined_session_ids, [our_leg.clone()]);
+    assert_eq!(first.joined_session_ids, std::slice::from_ref(&our_leg));
     // Somebody else's session comes, which is not to be noticed, and then ours ends.
     let append = pb::AppendSessionRequest {
         call_id,
