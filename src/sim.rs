@@ -131,6 +131,12 @@ impl Sim {
             .collect()
     }
 
+    /// The same, and forgets them: what was received since the last time.
+    pub fn take_commands(&self) -> Vec<Vec<u8>> {
+        let taken = std::mem::take(&mut self.core.world().commands);
+        taken.iter().map(|raw| raw.to_vec()).collect()
+    }
+
     /// Number of open connections.
     pub fn connections(&self) -> usize {
         self.core.world().listeners.len()

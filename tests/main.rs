@@ -37,6 +37,7 @@ mod gap;
 mod gateway;
 mod hostile;
 mod identities;
+mod injection;
 mod lists;
 mod lists_paging;
 mod live_quoting;

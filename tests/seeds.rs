@@ -10,7 +10,7 @@
 mod checks;
 mod client;
 mod findings;
-mod house;
+pub(crate) mod house;
 mod requests;
 mod scenario;
 mod subscriber;

@@ -24,16 +24,16 @@ use tonic::body::Body;
 const EPOCH: u64 = 1_800_000_000;
 
 /// How long what has ended is remembered.
-pub(super) const RETENTION: Duration = Duration::from_secs(60);
+pub(crate) const RETENTION: Duration = Duration::from_secs(60);
 
 type Dialled<'a> = Pin<Box<dyn Future<Output = io::Result<BoxIo>> + Send + 'a>>;
 
 /// The gateway and its nodes.
-pub(super) struct House {
-    pub(super) sims: Vec<Sim>,
-    pub(super) control: Parts,
-    pub(super) once: Arc<Once>,
-    pub(super) server: InProcess,
+pub(crate) struct House {
+    pub(crate) sims: Vec<Sim>,
+    pub(crate) control: Parts,
+    pub(crate) once: Arc<Once>,
+    pub(crate) server: InProcess,
     sim_drain: Drain,
     stop: oneshot::Sender<()>,
     app: JoinHandle<bool>,
@@ -46,7 +46,7 @@ struct SimDialer(Vec<Sim>);
 /// most of the time, and is tested elsewhere. Deadlines, conversion and everything behind them are
 /// those of the server.
 #[derive(Clone)]
-pub(super) struct InProcess(Api);
+pub(crate) struct InProcess(Api);
 
 // === impl SimDialer ===
 
@@ -54,10 +54,10 @@ impl Dialer for SimDialer {
     fn dial<'a>(&'a self, address: &'a str) -> Dialled<'a> {
         let number = address
             .strip_prefix("sim-")
-            .and_then(|rest| rest.strip_suffix(":8021"));
-        let sim = &self.0[number.unwrap().parse::<usize>().unwrap()];
-        let stream = sim.connect();
-        Box::pin(async move { Ok(Box::new(stream) as BoxIo) })
+            .and_then(|rest| rest.strip_suffix(":8021")?.parse::<usize>().ok());
+        let sim = number.and_then(|number| self.0.get(number));
+        let stream = sim.map(Sim::connect).ok_or(io::ErrorKind::NotFound.into());
+        Box::pin(async move { stream.map(|stream| Box::new(stream) as BoxIo) })
     }
 }
 
@@ -82,7 +82,7 @@ impl tower::Service<http::Request<Body>> for InProcess {
 
 impl House {
     /// Does not wait for the nodes.
-    pub(super) async fn open(nodes: usize) -> Self {
+    pub(crate) async fn open(nodes: usize) -> Self {
         let sim_drain = Drain::new();
         let mut config = config();
         let mut sims = Vec::new();
@@ -120,7 +120,7 @@ impl House {
     }
 
     /// Drains the gateway, then the nodes; says whether nothing had to be cut.
-    pub(super) async fn close(self) -> bool {
+    pub(crate) async fn close(self) -> bool {
         let _ = self.stop.send(());
         let drained = self.app.await.unwrap();
         drained && self.sim_drain.finish(Duration::from_secs(30)).await
