@@ -44,7 +44,6 @@ pub struct App {
     admin: Option<Admin>,
     readiness: Readiness,
     parts: Parts,
-    roles: Roles,
     once: Arc<Once>,
     audit: Audit,
     /// Connections, RPCs and streams.
@@ -233,7 +232,6 @@ impl App {
             readiness,
             access: services.access,
             parts,
-            roles: services.access.roles,
             once: services.once,
             audit: services.audit,
             front,
@@ -264,11 +262,6 @@ impl App {
     /// What it knows and does, for tests that look behind the API.
     pub fn control(&self) -> &Parts {
         &self.parts
-    }
-
-    /// What each role may do, for whoever replaces it.
-    pub fn roles(&self) -> &Roles {
-        &self.roles
     }
 
     /// What came of requests with a `request_id`, for tests that look behind the API.
