@@ -7,6 +7,7 @@
 mod caller;
 mod dangers;
 mod identities;
+mod limits;
 mod named;
 mod pattern;
 mod ready;
@@ -19,6 +20,7 @@ pub use identities::{
     ProofKind, ReadError, SanPattern, TOKEN_PREFIX, TokenDigest, Why, algorithm, bearer,
     count_keys, jwks_url, random_token,
 };
+pub use limits::{Holds, Limits, LimitsConfig, Permit};
 #[cfg(any(test, fuzzing))]
 pub use named::try_names;
 pub use roles::Roles;
@@ -33,6 +35,8 @@ pub struct Access {
     pub identities: Identities,
     /// Who may do what.
     pub roles: Roles,
+    /// How much of it.
+    pub limits: Limits,
 }
 
 // === impl Access ===

@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::access::{Access, Identities, IdentitiesError, Roles};
+use crate::access::{self, Access, Identities, IdentitiesError, Roles};
 use crate::admin::{Admin, AdminParts, Readiness, Stage};
-use crate::config::{self, Config, EslConfig};
+use crate::config::{self, Config, EslConfig, LimitsConfig};
 use crate::control::{Once, OnceConfig, Parts, node_spec};
 use crate::domain::NodeState;
 use crate::esl::{self, Command, ConnectionConfig, Dialer, Liveness, TcpDialer};
@@ -140,6 +140,7 @@ impl App {
         let jobs_config = JobsConfig {
             retention: config.jobs.retention,
             max_finished: config.jobs.max_finished,
+            max_running_per_node: config.jobs.max_running_per_node,
             ..JobsConfig::default()
         };
         let journal_config = JournalConfig {
@@ -187,6 +188,7 @@ impl App {
             access: Access {
                 identities: Identities::start(&config.access, &back)?,
                 roles,
+                limits: access::Limits::new(limits(&config.limits)),
             },
             control: parts.control(),
             once: Once::new(once_config, &front),
@@ -362,6 +364,16 @@ fn tcp(config: &Config) -> Arc<dyn Dialer> {
     Arc::new(TcpDialer {
         silence: config.esl.probe_after,
     })
+}
+
+fn limits(config: &LimitsConfig) -> access::LimitsConfig {
+    access::LimitsConfig {
+        requests_per_second: config.requests_per_second,
+        burst: config.burst,
+        in_flight: config.in_flight,
+        streams: config.streams,
+        total_in_flight: config.total_in_flight,
+    }
 }
 
 fn server_config(config: &config::GrpcConfig) -> GrpcConfig {

@@ -10,6 +10,7 @@ mod admin;
 mod check;
 mod grpc;
 mod layers;
+mod limits;
 mod loader;
 mod names;
 mod node;
@@ -34,6 +35,7 @@ pub use added::NodeParts;
 pub use admin::{AdminConfig, DEFAULT_ADMIN_PORT, LogLevelFrom, ReadyPolicy};
 pub use check::is_log_level;
 pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
+pub use limits::LimitsConfig;
 pub use loader::{Loader, NodeNeed};
 pub use names::Names;
 pub use node::{DEFAULT_ESL_PORT, NodeAddress, NodeConfig};
@@ -87,6 +89,8 @@ pub struct Config {
     pub tracing: TracingConfig,
     /// The audit.
     pub audit: AuditConfig,
+    /// How much one caller may use.
+    pub limits: LimitsConfig,
     /// What each role may do, by its name; beside and instead of the ready ones.
     pub roles: BTreeMap<String, RoleConfig>,
     /// Whose sessions are whose, by the tenant's name.

@@ -11,6 +11,7 @@ mod filter;
 mod gate;
 mod handshake;
 mod health;
+mod held;
 mod identity;
 mod job_service;
 mod node_service;

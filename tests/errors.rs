@@ -18,7 +18,7 @@ use crate::faults::{bring_back, in_full_service, leave, received, take_away};
 use crate::gateway::{Gateway, within};
 
 /// Reason, code, whether RetryInfo comes with it, and keys of its metadata.
-const REASONS: [(&str, Code, bool, &[&str]); 29] = [
+const REASONS: [(&str, Code, bool, &[&str]); 30] = [
     ("INVALID_ARGUMENT", Code::InvalidArgument, false, &[]),
     (
         "UNKNOWN_APPLICATION",
@@ -90,7 +90,7 @@ const REASONS: [(&str, Code, bool, &[&str]); 29] = [
             "sip_code",
         ],
     ),
-    ("OVERLOADED", Code::ResourceExhausted, true, &[]),
+    ("OVERLOADED", Code::ResourceExhausted, true, &["node_id"]),
     ("NO_NODE_AVAILABLE", Code::Unavailable, true, &[]),
     (
         "NODE_UNAVAILABLE",
@@ -131,13 +131,16 @@ const REASONS: [(&str, Code, bool, &[&str]); 29] = [
         false,
         &["application", "caller", "rpc", "session_id"],
     ),
+    (
+        "RATE_LIMITED",
+        Code::ResourceExhausted,
+        true,
+        &["caller", "limit"],
+    ),
 ];
 
 /// A defect cannot be provoked from outside; `grpc::server` tests what a panic becomes.
 const NOT_FROM_OUTSIDE: &str = "INTERNAL";
-
-/// Most jobs that may be unfinished at a time.
-const MOST_JOBS: usize = 10_000;
 
 #[test]
 fn every_reason_has_a_case() {
@@ -158,7 +161,7 @@ async fn each_reason_has_its_code_its_retry_and_its_metadata() {
         about_calls().await,
         about_events().await,
         about_links().await,
-        vec![nonsense().await, shutting_down().await, nobody().await],
+        vec![nonsense().await, shutting_down().await, too_fast().await],
         about_access().await,
     ]
     .into_iter()
@@ -295,7 +298,7 @@ async fn about_jobs() -> Vec<Status> {
     let over = within(jobs.cancel_job(cancel())).await.unwrap_err();
     within(jobs.delete_job(delete(&job_id))).await.unwrap();
     let unknown = within(jobs.delete_job(delete(&job_id))).await.unwrap_err();
-    for _ in 0..MOST_JOBS {
+    loop {
         let spec = JobSpec {
             id: uuid::Uuid::new_v4().to_string().parse().unwrap(),
             command: "msleep".to_owned(),
@@ -307,7 +310,9 @@ async fn about_jobs() -> Vec<Status> {
             mark: None,
             request: Default::default(),
         };
-        gateway.control.jobs.register(spec).unwrap();
+        if gateway.control.jobs.register(spec).is_err() {
+            break;
+        }
     }
     let full = within(jobs.start_job(request("status", "")))
         .await
@@ -451,15 +456,19 @@ async fn nonsense() -> Status {
 }
 
 /// A request without proof to a gateway that asks for one.
-async fn nobody() -> Status {
+/// Somebody who asks faster than the limits allow; the others are served.
+async fn too_fast() -> Status {
     let gateway = Gateway::over_sims(1, |config| {
-        config.access = crate::identities::access(&crate::identities::token("a", "secret"));
+        config.limits.requests_per_second = 1;
     })
     .await;
-    let request = pb::ListNodesRequest::default();
-    let status = within(gateway.nodes().list_nodes(request))
-        .await
-        .unwrap_err();
+    let mut nodes = gateway.nodes();
+    let status = loop {
+        let request = pb::ListNodesRequest::default();
+        if let Err(status) = within(nodes.list_nodes(request)).await {
+            break status;
+        }
+    };
     leave(gateway).await;
     status
 }

@@ -38,6 +38,7 @@ mod gateway;
 mod hostile;
 mod identities;
 mod injection;
+mod limits;
 mod lists;
 mod lists_paging;
 mod live_quoting;

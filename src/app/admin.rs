@@ -12,8 +12,8 @@ use crate::control::Parts;
 use crate::grpc::{Server, Services};
 use crate::shutdown::Drain;
 use crate::telemetry::metrics::{
-    EventMetrics, JobMetrics, LinkMetrics, NodeMetrics, ProcessMetrics, RpcMetrics, SessionMetrics,
-    Theme,
+    AccessMetrics, ConnectionMetrics, EventMetrics, JobMetrics, LinkMetrics, NodeMetrics,
+    ProcessMetrics, RpcMetrics, SessionMetrics, Theme,
 };
 
 /// Binds the port, unless it is switched off.
@@ -28,8 +28,7 @@ pub(super) async fn listen(config: &AdminConfig) -> Result<Option<TcpListener>, 
     }
 }
 
-/// The themes of the metrics. Those of access belong here too: the age of certificates, refused
-/// proofs of identity, limits that were reached.
+/// The themes of the metrics.
 pub(super) fn themes(
     parts: &Parts,
     services: &Services,
@@ -48,6 +47,11 @@ pub(super) fn themes(
         Box::new(ProcessMetrics::new(front, back)),
         Box::new(readiness.clone()),
         Box::new(RpcMetrics(server.api().tally().clone())),
+        Box::new(ConnectionMetrics(server.transport())),
+        Box::new(AccessMetrics {
+            identities: services.access.identities.clone(),
+            limits: services.access.limits.clone(),
+        }),
         Box::new(NodeMetrics {
             fleet: Arc::clone(fleet),
             tracker: Arc::clone(tracker),

@@ -112,6 +112,7 @@ impl<'a> Check<'a> {
             log: tree.log,
             tracing: tree.tracing,
             audit: tree.audit,
+            limits: tree.limits,
             roles: tree.roles,
             tenants: tree.tenants,
         };
@@ -229,6 +230,10 @@ impl<'a> Check<'a> {
             ("esl.max_pending", config.esl.max_pending),
             ("sessions.history_events", config.sessions.history_events),
             ("jobs.max_finished", config.jobs.max_finished),
+            (
+                "jobs.max_running_per_node",
+                config.jobs.max_running_per_node,
+            ),
         ];
         for (key, count) in positive {
             if count == 0 {

@@ -11,8 +11,8 @@ use yaml_serde::{Mapping, Value};
 use super::problem::{Origin, Problem, Problems};
 use super::{
     AccessConfig, AdminConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig,
-    LogConfig, RoleConfig, SessionsConfig, ShutdownConfig, TenantConfig, TracingConfig,
-    node::NodeEntry,
+    LimitsConfig, LogConfig, RoleConfig, SessionsConfig, ShutdownConfig, TenantConfig,
+    TracingConfig, node::NodeEntry,
 };
 
 /// The keys whose lists the environment numbers, and what they are lists of.
@@ -44,6 +44,7 @@ pub(super) struct Tree {
     pub(super) log: LogConfig,
     pub(super) tracing: TracingConfig,
     pub(super) audit: AuditConfig,
+    pub(super) limits: LimitsConfig,
     pub(super) roles: BTreeMap<String, RoleConfig>,
     pub(super) tenants: BTreeMap<String, TenantConfig>,
 }

@@ -88,6 +88,10 @@ pub struct JobsConfig {
     /// Most ended jobs that are kept; the oldest go first. Default 10000.
     #[serde(deserialize_with = "read")]
     pub max_finished: usize,
+    /// Most unfinished jobs of one node; one more is refused. Each is a thread of FreeSWITCH, and an
+    /// originate takes one as long as it rings. Default 2000.
+    #[serde(deserialize_with = "read")]
+    pub max_running_per_node: usize,
     /// Time after which a job that named no time-out of its own ends as EXPIRED. Default 1h, far
     /// past any command's own end: what has not answered by then has lost its answer.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
@@ -185,6 +189,7 @@ impl Default for JobsConfig {
         Self {
             retention: Duration::from_secs(3600),
             max_finished: 10_000,
+            max_running_per_node: 2000,
             default_timeout: Duration::from_secs(3600),
         }
     }

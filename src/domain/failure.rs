@@ -70,6 +70,8 @@ pub enum Reason {
     Unauthenticated,
     /// The caller is known, and may not do this.
     PermissionDenied,
+    /// The caller asks too fast, or has too much under way.
+    RateLimited,
 }
 
 /// A field of a request and what is wrong with it.

@@ -22,13 +22,14 @@ use tracing::Instrument as _;
 use super::event_service::body;
 use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
+use super::held;
 use super::observe::Observed;
 use super::peer::Peer;
 use super::rpc::Rpc;
 use super::status::status;
 use super::tally::Tally;
 use super::{Services, deadline};
-use crate::access::Proof;
+use crate::access::{Holds, Proof};
 use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
@@ -141,7 +142,7 @@ impl Api {
         let answer = async {
             tokio::select! {
                 biased;
-                response = or_internal(self.route(request, peer, &observed)) => body::unpack(response),
+                response = or_internal(self.route(request, peer, &observed)) => held::until_the_end(body::unpack(response)),
                 () = self.cut_off() => {
                     let message = "the gateway shuts down; the request may have been executed";
                     let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
@@ -169,8 +170,18 @@ impl Api {
             certificate: peer.certificate.as_deref(),
         };
         let admitted = self.services.access.admit(proof, &rpc.path).await;
-        let services = match admitted.and_then(|caller| observed.admitted(caller)) {
-            Ok(caller) => self.services.on_behalf_of(caller),
+        let admitted = admitted.and_then(|caller| {
+            let caller = observed.admitted(caller)?;
+            let holds = if rpc.streams {
+                Holds::Stream
+            } else {
+                Holds::Unary
+            };
+            let permit = self.services.access.limits.enter(caller.name(), holds)?;
+            Ok((self.services.on_behalf_of(caller), permit))
+        });
+        let (services, permit) = match admitted {
+            Ok(admitted) => admitted,
             Err(failure) => return Ok(status(&failure).into_http()),
         };
         let limit = self.max_message_bytes;
@@ -182,13 +193,18 @@ impl Api {
                     .await
             };
         }
-        match rpc.service.as_str() {
+        let answer = match rpc.service.as_str() {
             session_service_server::SERVICE_NAME => serve!(SessionServiceServer),
             call_service_server::SERVICE_NAME => serve!(CallServiceServer),
             job_service_server::SERVICE_NAME => serve!(JobServiceServer),
             event_service_server::SERVICE_NAME => serve!(EventServiceServer),
             node_service_server::SERVICE_NAME => serve!(NodeServiceServer),
             _ => self.open.clone().call(request).await,
+        };
+        // Of a unary RPC it is over.
+        match rpc.streams {
+            true => answer.map(|response| held::keep(response, permit)),
+            false => answer,
         }
     }
 

@@ -76,6 +76,7 @@ fn code_and_name(reason: Reason) -> (Code, &'static str) {
         Reason::NodeBusy => (Code::FailedPrecondition, "NODE_BUSY"),
         Reason::Unauthenticated => (Code::Unauthenticated, "UNAUTHENTICATED"),
         Reason::PermissionDenied => (Code::PermissionDenied, "PERMISSION_DENIED"),
+        Reason::RateLimited => (Code::ResourceExhausted, "RATE_LIMITED"),
     }
 }
 
@@ -86,7 +87,7 @@ mod tests {
 
     /// One of each; the exhaustive match above does not compile when one is missing there, and the
     /// count below fails when one is missing here.
-    const ALL: [Reason; 30] = [
+    const ALL: [Reason; 31] = [
         Reason::InvalidArgument,
         Reason::UnknownApplication,
         Reason::SessionNotFound,
@@ -117,6 +118,7 @@ mod tests {
         Reason::NodeBusy,
         Reason::Unauthenticated,
         Reason::PermissionDenied,
+        Reason::RateLimited,
     ];
 
     #[test]

@@ -36,6 +36,8 @@ pub struct JobsConfig {
     pub max_finished: usize,
     /// How many may be unfinished at a time; each is a thread in FreeSWITCH.
     pub max_running: usize,
+    /// Most unfinished jobs of one node.
+    pub max_running_per_node: usize,
 }
 
 /// All jobs, unfinished and finished.
@@ -78,6 +80,7 @@ impl Default for JobsConfig {
             retention: Duration::from_secs(3600),
             max_finished: 10_000,
             max_running: 10_000,
+            max_running_per_node: 2000,
         }
     }
 }
@@ -120,6 +123,16 @@ impl Jobs {
             return Err(
                 Failure::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
             );
+        }
+        let of_node = table.unfinished.get(spec.node.as_str()).copied();
+        let of_node = of_node.unwrap_or_default();
+        if of_node >= self.config.max_running_per_node {
+            let message = format!(
+                "{of_node} jobs of node {} are unfinished, which is the limit",
+                spec.node
+            );
+            let failure = Failure::new(Reason::Overloaded, message).node(&spec.node);
+            return Err(failure.retry_after(Duration::from_secs(1)));
         }
         if !table.make_room(&spec.id) {
             let message = format!("job {} exists already", spec.id);

@@ -7,6 +7,8 @@
 //! Another theme is a file beside these, a line in `App`, and rows in `docs/operating-metrics.md`,
 //! which a test compares with what is told.
 
+mod access;
+mod connections;
 mod events;
 mod family;
 mod jobs;
@@ -24,6 +26,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
+pub use access::AccessMetrics;
+pub use connections::ConnectionMetrics;
 pub use events::EventMetrics;
 pub use family::{Family, Page, Value};
 pub use jobs::JobMetrics;

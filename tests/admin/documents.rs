@@ -7,11 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use switchgate::sim::SimConfig;
+use switchgate::tls::ClientCertificates;
 
 use super::promql::{MADE, grouped, matchers, selectors};
 use super::{Scrape, until_scraped};
 use crate::client::{answered, hang_up};
 use crate::faults::over;
+use crate::tls::Secured;
 
 const DASHBOARD: &str = "deploy/grafana/switchgate.json";
 const ALERTS: &str = "deploy/prometheus/alerts.yaml";
@@ -45,7 +47,15 @@ impl Told {
         })
         .await;
         gateway.stop().await;
-        (Self::parse(&scrape), scrape.text)
+        let mut told = Self::parse(&scrape);
+        // What is told with TLS alone.
+        let secured = Secured::new(ClientCertificates::None).await;
+        let with_tls = Scrape::of(&secured.gateway).await;
+        secured.gateway.stop().await;
+        for (name, labels) in Self::parse(&with_tls).labels {
+            told.labels.entry(name).or_insert(labels);
+        }
+        (told, scrape.text)
     }
 
     fn parse(scrape: &Scrape) -> Self {

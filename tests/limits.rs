@@ -1,0 +1,84 @@
+//! How much one caller may use: what is refused, and that it is given back.
+
+use switchgate::pb;
+use tonic::Code;
+
+use crate::client::seconds;
+use crate::gateway::{Gateway, code_and_reason, metadata, within};
+
+#[tokio::test]
+async fn a_stream_counts_until_it_ends_and_one_too_many_is_told_which_limit_it_met() {
+    let gateway = Gateway::over_sims(1, |config| config.limits.streams = 1).await;
+    let request = || pb::SubscribeRequest {
+        heartbeat_interval: Some(seconds(1)),
+        ..Default::default()
+    };
+    let mut events = gateway.events();
+    let mut first = within(events.subscribe(request()))
+        .await
+        .unwrap()
+        .into_inner();
+    within(first.message()).await.unwrap().unwrap();
+
+    let refused = within(events.subscribe(request())).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&refused),
+        (Code::ResourceExhausted, "RATE_LIMITED".to_owned())
+    );
+    assert_eq!(metadata(&refused, "limit"), "streams");
+    // Unary RPCs are counted apart.
+    let list = pb::ListNodesRequest::default();
+    within(gateway.nodes().list_nodes(list)).await.unwrap();
+
+    drop(first);
+    // The gateway learns of it when the client's reset arrives.
+    let mut second = within(async {
+        loop {
+            if let Ok(second) = events.subscribe(request()).await {
+                return second.into_inner();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    within(second.message()).await.unwrap().unwrap();
+    drop(second);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_has_no_more_jobs_than_its_limit() {
+    let gateway = Gateway::over_sims(2, |config| config.jobs.max_running_per_node = 1).await;
+    let mut jobs = gateway.jobs();
+    let start = |node: &str| pb::StartJobRequest {
+        command: "msleep".to_owned(),
+        arguments: "600000".to_owned(),
+        node_selector: Some(pb::NodeSelector {
+            node_id: node.to_owned(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let first = within(jobs.start_job(start("sim-0")))
+        .await
+        .unwrap()
+        .into_inner();
+    let refused = within(jobs.start_job(start("sim-0"))).await.unwrap_err();
+    assert_eq!(
+        code_and_reason(&refused),
+        (Code::ResourceExhausted, "OVERLOADED".to_owned())
+    );
+    assert_eq!(metadata(&refused, "node_id"), "sim-0");
+    let other = within(jobs.start_job(start("sim-1")))
+        .await
+        .unwrap()
+        .into_inner();
+    for job in [first.job, other.job] {
+        let request = pb::CancelJobRequest {
+            job_id: job.unwrap().job_id,
+            ..Default::default()
+        };
+        within(jobs.cancel_job(request)).await.unwrap();
+    }
+    gateway.stop().await;
+}
