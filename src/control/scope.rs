@@ -344,14 +344,16 @@ impl Control {
         if !self.is_tenants() {
             return Ok(());
         }
+        // Between the words of a command stands much that an id may hold too, so both ways count.
         let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+        let may_be_part = |c: char| is_part(c) || ":+~*!/=".contains(c);
         let bare: String = text
             .chars()
             .filter(|c| !matches!(c, '\'' | '"' | '\\'))
             .collect();
-        let ids = bare
-            .split(|c| !is_part(c))
-            .filter_map(|word| word.parse().ok());
+        let words = bare.split(|c| !is_part(c));
+        let words = words.chain(bare.split(|c| !may_be_part(c)));
+        let ids = words.filter_map(|word| word.parse().ok());
         for id in ids {
             let found = self.tracker.session(&id);
             if found.is_some_and(|session| !self.owns(&session)) {

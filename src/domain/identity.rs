@@ -35,14 +35,15 @@ impl Identity {
     /// An id for what the request makes, the same for every gateway, so that FreeSWITCH itself can
     /// refuse the second one; `None` for a request that is not protected.
     pub fn derived(&self, what: &str) -> Option<Uuid> {
-        let name = || format!("{what} of {} by {}", self.id, self.caller);
+        let name = || format!("{what} of {}", self.key());
         (!self.id.is_empty()).then(|| Uuid::new_v5(&NAMESPACE, name().as_bytes()))
     }
 
     /// What it is remembered by.
     pub fn key(&self) -> String {
-        // No id has a line feed, so that no two make the same key.
-        format!("{}\n{}", self.id, self.caller)
+        // Neither an id nor the name of a tenant has a line feed, so that no two make the same key.
+        let tenant = self.tenant.as_deref().unwrap_or_default();
+        format!("{}\n{tenant}\n{}", self.id, self.caller)
     }
 
     /// That the id can be one.
@@ -119,5 +120,36 @@ pub(crate) fn identity(id: &str, rpc: &'static str, fields: &[(&'static str, &st
             .iter()
             .map(|(name, value)| (*name, hash(value)))
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_id_of_another_caller_or_tenant_is_another_request() {
+        let of = |caller: &str, tenant: Option<&str>| Identity {
+            caller: caller.to_owned(),
+            tenant: tenant.map(str::to_owned),
+            ..identity("order-7", "Originate", &[])
+        };
+        let all = [
+            of("web", None),
+            of("web", Some("acme")),
+            of("web", Some("other")),
+            of("desk", Some("acme")),
+            of("acme\nweb", None),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            for other in &all[at + 1..] {
+                assert_ne!(one.key(), other.key());
+                assert_ne!(one.derived("leg 0"), other.derived("leg 0"));
+            }
+        }
+        assert_eq!(
+            all[1].derived("leg 0"),
+            of("web", Some("acme")).derived("leg 0")
+        );
     }
 }
