@@ -23,6 +23,7 @@ pub use identities::{
 pub use limits::{Holds, Limits, LimitsConfig, Permit};
 #[cfg(any(test, fuzzing))]
 pub use named::try_names;
+pub use ready::READY_ROLES;
 pub use roles::Roles;
 pub use tenants::{Owners, Tenant, Tenants, View};
 

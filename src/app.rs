@@ -24,8 +24,12 @@ use crate::telemetry::audit::{Audit, AuditError};
 use crate::telemetry::{LogLevel, Metrics};
 use crate::tls::{Flaws, Tls};
 use crate::tracker::{Tracker, TrackerConfig};
+use reload::Reached;
 
 mod admin;
+mod reload;
+
+pub use reload::{Changes, ReloadCounts, ReloadError, ReloadFigures, Reloads};
 
 /// What is left when RPCs have used the grace period up: for the calls to be hung up that nobody waits
 /// for any more, and then for the links to say goodbye.
@@ -46,6 +50,7 @@ pub struct App {
     parts: Parts,
     once: Arc<Once>,
     audit: Audit,
+    reloads: Reloads,
     /// Connections, RPCs and streams.
     front: Drain,
     /// Links, jobs and everything that RPCs need.
@@ -214,9 +219,24 @@ impl App {
                 }
             });
         }
+        let reached = Reached {
+            parts: &parts,
+            access: &services.access,
+            tls: tls.as_ref(),
+            audit: &services.audit,
+            log_level: log_level.clone(),
+        };
+        let reloads = Reloads::new(config, reached);
         let server = Server::new(&services, server_config(&config.grpc), tls)?;
         let readiness = Readiness::new(&parts.fleet, config.admin.ready);
-        let themes = admin::themes(&parts, &services, &server, &readiness, (&front, &back));
+        let themes = admin::themes(
+            &parts,
+            &services,
+            &server,
+            &readiness,
+            &reloads,
+            (&front, &back),
+        );
         let admin_parts = AdminParts {
             readiness: readiness.clone(),
             metrics: Arc::new(Metrics::new(themes)),
@@ -236,6 +256,7 @@ impl App {
             parts,
             once: services.once,
             audit: services.audit,
+            reloads,
             front,
             back,
             grace: config.shutdown.grace,
@@ -274,6 +295,11 @@ impl App {
     /// Who changed what; to open its file anew.
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Reloads the configuration while it runs.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// What answers requests, for those that come by another way than a socket.

@@ -19,7 +19,7 @@ use crate::telemetry::{LogLevel, TelemetryError};
 pub use check_config::CheckConfig;
 pub use healthcheck::{Healthcheck, Verdict};
 pub use serve::Serve;
-pub use signal::{Ending, Signal, run_until_signal};
+pub use signal::{Ending, Hangups, Signal, run_until_signal};
 pub use sim::Sim;
 pub use token::Token;
 

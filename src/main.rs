@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let source = Process;
     match cli.command {
-        Command::Serve(serve) => serve.run(&source)?,
+        Command::Serve(serve) => serve.run(source)?,
         Command::Sim(sim) => sim.run(&source)?,
         Command::CheckConfig(check) => {
             check.run(&source, &mut io::stdout().lock(), &mut io::stderr().lock())?;

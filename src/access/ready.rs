@@ -3,6 +3,9 @@
 use super::dangers::{self, Danger};
 use crate::config::{NamesConfig, RoleConfig};
 
+/// Names of the roles that are there without a word of configuration.
+pub const READY_ROLES: [&str; 3] = ["viewer", "operator", "admin"];
+
 /// What only reads, by the names of RPCs; a test holds it to what the proto says of each.
 const READS: [&str; 5] = [
     "*/Get*",
@@ -65,7 +68,8 @@ pub(super) fn roles() -> [(&'static str, RoleConfig); 3] {
         ),
         ..RoleConfig::default()
     };
-    [("viewer", viewer), ("operator", operator), ("admin", admin)]
+    let [viewers, operators, admins] = READY_ROLES;
+    [(viewers, viewer), (operators, operator), (admins, admin)]
 }
 
 fn allow<'a>(names: impl IntoIterator<Item = &'a str>) -> NamesConfig {

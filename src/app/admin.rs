@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::AppError;
+use super::{AppError, Reloads};
 use crate::admin::{Admin, AdminParts, Readiness};
 use crate::config::AdminConfig;
 use crate::control::Parts;
@@ -13,7 +13,7 @@ use crate::grpc::{Server, Services};
 use crate::shutdown::Drain;
 use crate::telemetry::metrics::{
     AccessMetrics, ConnectionMetrics, EventMetrics, JobMetrics, LinkMetrics, NodeMetrics,
-    ProcessMetrics, RpcMetrics, SessionMetrics, Theme,
+    ProcessMetrics, ReloadMetrics, RpcMetrics, SessionMetrics, Theme,
 };
 
 /// Binds the port, unless it is switched off.
@@ -34,6 +34,7 @@ pub(super) fn themes(
     services: &Services,
     server: &Server,
     readiness: &Readiness,
+    reloads: &Reloads,
     (front, back): (&Drain, &Drain),
 ) -> Vec<Box<dyn Theme>> {
     let Parts {
@@ -46,6 +47,7 @@ pub(super) fn themes(
     vec![
         Box::new(ProcessMetrics::new(front, back)),
         Box::new(readiness.clone()),
+        Box::new(ReloadMetrics(Arc::clone(reloads.counts()))),
         Box::new(RpcMetrics(server.api().tally().clone())),
         Box::new(ConnectionMetrics(server.transport())),
         Box::new(AccessMetrics {

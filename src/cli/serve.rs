@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use tokio::sync::oneshot;
 
-use super::{CliError, Ending, LogArgs, demo, run_logged, run_until_signal};
+use super::{CliError, Ending, Hangups, LogArgs, demo, run_logged, run_until_signal};
 use crate::app::App;
-use crate::config::{Config, Loader, NodeNeed, Problems, Source};
+use crate::config::{Config, Loader, NodeNeed, Origin, Problem, Problems, Source};
 use crate::shutdown::Drain;
 use crate::telemetry::LogLevel;
 
@@ -117,27 +118,15 @@ impl Serve {
     ///
     /// # Errors
     /// When the configuration is wrong, the server cannot start, or a second signal came.
-    pub fn run(&self, source: &dyn Source) -> Result<(), CliError> {
-        let config = self.load(source)?;
+    pub fn run(&self, source: impl Source + Clone + Send + Sync + 'static) -> Result<(), CliError> {
+        let config = self.load(&source)?;
         let (log, tracing) = (config.log.clone(), config.tracing.clone());
         run_logged(&log, &tracing, async |level| {
-            for node in config.nodes_with_default_password() {
-                tracing::warn!(
-                    node = %node.id,
-                    remedy = "set password or password_file of the node, or SWITCHGATE_ESL_PASSWORD",
-                    "no password configured, using FreeSWITCH's default"
-                );
-            }
-            if let Some(key) = config.key_open_to_all() {
-                let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
-                tracing::warn!(key = %key.display(), remedy, "every user may read the TLS key");
-            }
-            for (problem, remedy) in config.access_warnings() {
-                let listen = config.grpc.listen;
-                tracing::warn!(%listen, problem, remedy, "access is weaker than it should be");
-            }
-            let demo = self.demo;
-            match run_until_signal(|stop| serve(config, demo, level, stop)).await? {
+            warn_of(&config);
+            // Before anything is started: until then it would end the process.
+            let hangups = Hangups::listen()?;
+            let start = |stop| serve(self, source, config, level, hangups, stop);
+            match run_until_signal(start).await? {
                 Ending::Own(outcome) => outcome,
                 Ending::Forced(signal) => Err(CliError::Forced(signal)),
             }
@@ -145,13 +134,35 @@ impl Serve {
     }
 }
 
-/// Serves until `stop` resolves, then drains.
+/// What is allowed and yet deserves a warning.
+fn warn_of(config: &Config) {
+    for node in config.nodes_with_default_password() {
+        tracing::warn!(
+            node = %node.id,
+            remedy = "set password or password_file of the node, or SWITCHGATE_ESL_PASSWORD",
+            "no password configured, using FreeSWITCH's default"
+        );
+    }
+    if let Some(key) = config.key_open_to_all() {
+        let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
+        tracing::warn!(key = %key.display(), remedy, "every user may read the TLS key");
+    }
+    for (problem, remedy) in config.access_warnings() {
+        let listen = config.grpc.listen;
+        tracing::warn!(%listen, problem, remedy, "access is weaker than it should be");
+    }
+}
+
+/// Serves until `stop` resolves, then drains. Until then each SIGHUP reloads the configuration.
 async fn serve(
+    flags: &Serve,
+    source: impl Source + Clone + Send + Sync + 'static,
     mut config: Config,
-    demo: bool,
     level: LogLevel,
+    hangups: Hangups,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
+    let demo = flags.demo;
     let simulated = Drain::new();
     if demo {
         config.admin.listen = demo::admin_address(config.admin.listen);
@@ -168,9 +179,52 @@ async fn serve(
             .map_err(|error| CliError::run("the server", error))?;
         println!("{}", demo::introduction(address, app.admin_address()));
     }
-    app.run(stop).await;
+    let reloads = app.reloads().clone();
+    // What a demo brings itself is in no file.
+    let (nodes, listen) = (config.nodes.clone(), config.admin.listen);
+    let load = async || {
+        let (flags, source) = (flags.clone(), source.clone());
+        // A file can be on a volume that hangs, which must not keep a stop from being heard.
+        let loaded = tokio::task::spawn_blocking(move || flags.load(&source)).await;
+        let mut config = loaded.unwrap_or_else(|defect| Err(unread(&defect)))?;
+        if demo {
+            config.nodes.clone_from(&nodes);
+            config.admin.listen = listen;
+        }
+        warn_of(&config);
+        Ok(config)
+    };
+    let reloading = hangups.each(async || {
+        // It has logged what went wrong.
+        let _ = reloads.reload(load()).await;
+    });
+    let (stopping_tx, stopping_rx) = oneshot::channel();
+    let reloading = async {
+        tokio::select! {
+            biased;
+            _ = stopping_rx => {}
+            () = reloading => {}
+        }
+    };
+    let stop = async move {
+        stop.await;
+        // Whoever listens has gone with the other half.
+        let _ = stopping_tx.send(());
+    };
+    tokio::join!(app.run(stop), reloading);
     simulated.finish(config.shutdown.grace).await;
     Ok(())
+}
+
+/// The configuration was not even read.
+fn unread(defect: &tokio::task::JoinError) -> Problems {
+    Problems(vec![Problem {
+        key: String::new(),
+        value: None,
+        reason: format!("the configuration could not be read: {defect}"),
+        remedy: "report it".to_owned(),
+        origin: Origin::Default,
+    }])
 }
 
 #[cfg(test)]

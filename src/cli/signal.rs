@@ -1,9 +1,10 @@
-//! The signals that stop a process: the first asks, the second insists.
+//! The signals that stop a process, where the first asks and the second insists; and the one that
+//! has its configuration reloaded.
 
 use std::fmt;
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// A signal that stops.
@@ -22,6 +23,31 @@ pub enum Ending<T> {
     Own(T),
     /// Dropped where it stood: a second signal came.
     Forced(Signal),
+}
+
+/// SIGHUP, which ends no process any more from here on.
+#[derive(Debug)]
+pub struct Hangups(unix::Signal);
+
+// === impl Hangups ===
+
+impl Hangups {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// When the system does not let signals be handled.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Does something at each of them, for ever. However many come while it is done, it is done once
+    /// more after that.
+    pub async fn each(mut self, mut act: impl AsyncFnMut()) {
+        // None comes only when there can be no more.
+        while self.0.recv().await.is_some() {
+            act().await;
+        }
+    }
 }
 
 // === impl Signal ===

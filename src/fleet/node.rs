@@ -1,10 +1,11 @@
 //! One node, as everyone but its supervisor sees it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::field::Empty;
@@ -18,7 +19,7 @@ use super::pool::Pool;
 use super::strays::Strays;
 use super::sync::Sweep;
 use crate::domain::{Deadline, Failure, NodeId, NodeState, Reason, SessionId};
-use crate::esl::{Command, Event, Link, LinkError, Reply};
+use crate::esl::{Command, Credentials, Event, Link, LinkError, Reply};
 use crate::events::EventSet;
 use crate::telemetry::{self, SPANS};
 use crate::tracker::Labels;
@@ -55,7 +56,9 @@ pub struct Applications {
 pub struct Node {
     id: NodeId,
     address: String,
-    labels: Labels,
+    labels: ArcSwap<BTreeMap<String, String>>,
+    /// How its links log in that are made from now on.
+    credentials: ArcSwap<Credentials>,
     pub(super) pool: Pool,
     /// While it is up.
     event_link: Mutex<Option<Link>>,
@@ -106,7 +109,8 @@ impl Node {
         Self {
             id: spec.id.clone(),
             address: spec.connector.address.clone(),
-            labels: spec.labels.clone(),
+            labels: ArcSwap::new(Labels::clone(&spec.labels)),
+            credentials: ArcSwap::from_pointee(spec.connector.credentials.clone()),
             pool: Pool::new(spec.command_links),
             event_link: Mutex::default(),
             status: watch::Sender::new(status),
@@ -137,8 +141,22 @@ impl Node {
     }
 
     /// Its labels.
-    pub fn labels(&self) -> &Labels {
-        &self.labels
+    pub fn labels(&self) -> Labels {
+        self.labels.load_full()
+    }
+
+    /// Puts other labels in the place of all.
+    pub fn set_labels(&self, labels: Labels) {
+        self.labels.store(labels);
+    }
+
+    pub(super) fn credentials(&self) -> Credentials {
+        Credentials::clone(&self.credentials.load())
+    }
+
+    /// Logs in otherwise from the next link on; those that are up stay.
+    pub fn set_credentials(&self, credentials: Credentials) {
+        self.credentials.store(Arc::new(credentials));
     }
 
     /// What is known of it.

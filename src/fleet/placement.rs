@@ -64,12 +64,13 @@ pub(super) struct Recent {
 
 impl Selector {
     fn fits(&self, node: &Node) -> bool {
+        let labels = node.labels();
         self.node.as_ref().is_none_or(|id| id == node.id())
             && self.view.shows_node(node.id())
             && self
                 .labels
                 .iter()
-                .all(|(name, value)| node.labels().get(name) == Some(value))
+                .all(|(name, value)| labels.get(name) == Some(value))
     }
 }
 

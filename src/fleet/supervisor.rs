@@ -15,7 +15,9 @@ use super::sync::{SyncError, Syncer};
 use super::{Differences, NodeSpec, Sinks};
 use crate::backoff::Backoff;
 use crate::domain::{Deadline, NodeId, NodeState};
-use crate::esl::{Command, ConnectionConfig, Link, Lost, NoEvents, Outcome};
+use crate::esl::{
+    Command, ConnectError, Connection, ConnectionConfig, Connector, Link, Lost, NoEvents, Outcome,
+};
 use crate::events::GapReason;
 use crate::shutdown::Drain;
 
@@ -100,7 +102,7 @@ impl Supervisor {
         let connected = tokio::select! {
             biased;
             () = self.drain.stopped() => return Ended::Stopped,
-            connected = self.spec.connector.connect() => connected,
+            connected = connect(&self.node, &self.spec) => connected,
         };
         let connection = match connected {
             Ok(connection) => connection,
@@ -299,6 +301,15 @@ impl Supervisor {
     }
 }
 
+/// A connection, logged in as is told by now.
+async fn connect(node: &Node, spec: &NodeSpec) -> Result<Connection, ConnectError> {
+    let connector = Connector {
+        credentials: node.credentials(),
+        ..spec.connector.clone()
+    };
+    connector.connect().await
+}
+
 /// Keeps one place of the pool filled, or that of the link apart.
 async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>, drain: Drain) {
     let mut backoff = Backoff::new(spec.backoff.0, spec.backoff.1);
@@ -319,7 +330,7 @@ async fn keep_command_link(node: Arc<Node>, spec: NodeSpec, place: Option<usize>
         let connected = tokio::select! {
             biased;
             () = drain.stopped() => return,
-            connected = spec.connector.connect() => connected,
+            connected = connect(&node, &spec) => connected,
         };
         match connected {
             Ok(connection) => {

@@ -15,6 +15,7 @@ mod jobs;
 mod links;
 mod nodes;
 mod process;
+mod reloads;
 mod rpcs;
 mod sessions;
 
@@ -34,6 +35,7 @@ pub use jobs::JobMetrics;
 pub use links::LinkMetrics;
 pub use nodes::NodeMetrics;
 pub use process::ProcessMetrics;
+pub use reloads::ReloadMetrics;
 pub use rpcs::RpcMetrics;
 pub use sessions::SessionMetrics;
 

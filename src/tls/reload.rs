@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -21,7 +22,7 @@ pub struct Tls(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    files: Files,
+    files: ArcSwap<Files>,
     current: watch::Sender<Arc<Material>>,
     failed_reloads: AtomicU64,
     /// One at a time looks at the files; holds what was last told to be wrong with them.
@@ -50,7 +51,7 @@ impl Tls {
         let material = Material::load(&files, &|path: &Path| std::fs::read_to_string(path))?;
         warn_of_date(&files, &material);
         Ok(Self(Arc::new(Shared {
-            files,
+            files: ArcSwap::from_pointee(files),
             current: watch::Sender::new(Arc::new(material)),
             failed_reloads: AtomicU64::new(0),
             told: tokio::sync::Mutex::new(None),
@@ -78,11 +79,32 @@ impl Tls {
     /// # Errors
     /// Everything that is wrong with the files; what was in use stays.
     pub async fn reload(&self) -> Result<bool, Flaws> {
-        let mut told = self.0.told.lock().await;
-        let mut read = self.read().await;
+        let told = self.0.told.lock().await;
+        self.take(told, self.0.files.load_full()).await
+    }
+
+    /// As [`Tls::reload`], from these files from now on, if they are good.
+    ///
+    /// # Errors
+    /// As [`Tls::reload`]; then the files of before are still those that are followed.
+    pub async fn replace(&self, files: Files) -> Result<bool, Flaws> {
+        let told = self.0.told.lock().await;
+        let files = match *self.0.files.load_full() == files {
+            true => self.0.files.load_full(),
+            false => Arc::new(files),
+        };
+        self.take(told, files).await
+    }
+
+    async fn take(
+        &self,
+        mut told: tokio::sync::MutexGuard<'_, Option<Flaws>>,
+        files: Arc<Files>,
+    ) -> Result<bool, Flaws> {
+        let mut read = self.read(&files).await;
         if read.is_err() {
             tokio::time::sleep(SETTLE).await;
-            read = self.read().await;
+            read = self.read(&files).await;
         }
         match read {
             Ok(material) => {
@@ -90,8 +112,9 @@ impl Tls {
                     info!("TLS files are good again");
                 }
                 let is_new = material.is_some();
+                self.0.files.store(Arc::clone(&files));
                 if let Some(material) = material {
-                    warn_of_date(&self.0.files, &material);
+                    warn_of_date(&files, &material);
                     let expires = humantime::format_rfc3339_seconds(material.not_after);
                     info!(%expires, "TLS files have changed and are in use");
                     self.0.current.send_replace(Arc::new(material));
@@ -120,12 +143,14 @@ impl Tls {
     }
 
     /// What the files come to now; `None` when they are those in use.
-    async fn read(&self) -> Result<Option<Material>, Flaws> {
-        let files = self.0.files.clone();
+    async fn read(&self, files: &Arc<Files>) -> Result<Option<Material>, Flaws> {
+        // Other files are taken though they hold the same: what clients must give may be another.
+        let followed = Arc::ptr_eq(files, &self.0.files.load());
+        let files = Arc::clone(files);
         let in_use = self.0.current.borrow().contents().clone();
         let read = move || {
             let contents = Contents::read(&files, &|path: &Path| std::fs::read_to_string(path))?;
-            match contents.digest() == in_use {
+            match followed && contents.digest() == in_use {
                 true => Ok(None),
                 false => Material::build(&files, &contents).map(Some),
             }

@@ -1,11 +1,13 @@
 //! Who is let in: what is complete, usable, and not open to everybody by mistake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Check, LONGEST};
-use crate::access::{ALGORITHMS, SanPattern, TokenDigest, algorithm, count_keys, jwks_url};
+use crate::access::{
+    ALGORITHMS, READY_ROLES, SanPattern, TokenDigest, algorithm, count_keys, jwks_url,
+};
 use crate::config::names::Names;
 use crate::config::{AccessConfig, CertificateConfig, Config, JwtConfig, TokenConfig};
 
@@ -15,20 +17,39 @@ const LONGEST_LEEWAY: Duration = Duration::from_secs(600);
 /// Reading keys more often would burden whoever serves them.
 const SHORTEST_REFRESH: Duration = Duration::from_secs(10);
 
+/// More names are not listed in a remedy.
+const MOST_LISTED: usize = 20;
+
+/// What identities may name.
+struct Known {
+    /// In their order; none when they are broken, and anything may be meant.
+    roles: Option<Vec<String>>,
+    tenants: Option<Vec<String>>,
+}
+
 // === impl Check ===
 
 impl Check<'_> {
     pub(in crate::config) fn access(&mut self, config: &Config) {
         let access = &config.access;
-        self.tokens(&access.tokens);
+        let ready = READY_ROLES.map(str::to_owned).into_iter();
+        let roles: BTreeSet<_> = ready.chain(config.roles.keys().cloned()).collect();
+        let known = Known {
+            roles: self.sound("roles").then(|| roles.into_iter().collect()),
+            tenants: self
+                .sound("tenants")
+                .then(|| config.tenants.keys().cloned().collect()),
+        };
+        self.tokens(&access.tokens, &known);
         for (at, jwt) in access.jwt.iter().enumerate() {
-            self.jwt(&format!("access.jwt[{at}]"), jwt);
+            self.jwt(&format!("access.jwt[{at}]"), jwt, &known);
         }
         for (at, certificate) in access.certificates.iter().enumerate() {
-            self.certificate(&format!("access.certificates[{at}]"), certificate);
+            self.certificate(&format!("access.certificates[{at}]"), certificate, &known);
         }
         if let Some(anonymous) = &access.anonymous {
-            self.tenant("access.anonymous", anonymous.tenant.as_deref());
+            self.known_roles("access.anonymous", &anonymous.roles, &known);
+            self.tenant("access.anonymous", anonymous.tenant.as_deref(), &known);
         }
         self.exposure(config, access);
     }
@@ -49,13 +70,13 @@ impl Check<'_> {
         }
     }
 
-    fn tokens(&mut self, tokens: &[TokenConfig]) {
+    fn tokens(&mut self, tokens: &[TokenConfig], known: &Known) {
         let mut seen = BTreeMap::new();
         for (at, token) in tokens.iter().enumerate() {
             let above = format!("access.tokens[{at}]");
             self.given(&above, "name", &token.name, "say who has the token");
-            self.roles_of(&above, &token.roles);
-            self.tenant(&above, token.tenant.as_deref());
+            self.roles_of(&above, &token.roles, known);
+            self.tenant(&above, token.tenant.as_deref(), known);
             let key = format!("{above}.sha256");
             if token.sha256.is_empty() {
                 self.missing(
@@ -88,7 +109,7 @@ impl Check<'_> {
         }
     }
 
-    fn jwt(&mut self, above: &str, jwt: &JwtConfig) {
+    fn jwt(&mut self, above: &str, jwt: &JwtConfig, known: &Known) {
         self.given(
             above,
             "issuer",
@@ -136,7 +157,8 @@ impl Check<'_> {
         ] {
             self.given(above, name, claim, "give the name of a claim");
         }
-        self.tenant(above, jwt.tenant.as_deref());
+        self.known_roles(above, &jwt.roles, known);
+        self.tenant(above, jwt.tenant.as_deref(), known);
         self.keys(above, jwt);
     }
 
@@ -185,7 +207,7 @@ impl Check<'_> {
         }
     }
 
-    fn certificate(&mut self, above: &str, certificate: &CertificateConfig) {
+    fn certificate(&mut self, above: &str, certificate: &CertificateConfig, known: &Known) {
         let (name, text, pattern) = match (&certificate.uri, &certificate.dns) {
             (Some(uri), None) => ("uri", uri, SanPattern::uri(uri)),
             (None, Some(dns)) => ("dns", dns, SanPattern::dns(dns)),
@@ -214,8 +236,8 @@ impl Check<'_> {
                 "leave it out to take the one in the certificate",
             );
         }
-        self.roles_of(above, &certificate.roles);
-        self.tenant(above, certificate.tenant.as_deref());
+        self.roles_of(above, &certificate.roles, known);
+        self.tenant(above, certificate.tenant.as_deref(), known);
     }
 
     /// A text that must be there, and must not break a log line.
@@ -234,16 +256,49 @@ impl Check<'_> {
         }
     }
 
-    fn roles_of(&mut self, above: &str, roles: &Names) {
+    fn roles_of(&mut self, above: &str, roles: &Names, known: &Known) {
         if roles.is_empty() {
             let remedy = "name at least one, such as viewer, operator or admin";
             self.missing(above, "roles", remedy);
         }
+        self.known_roles(above, roles, known);
     }
 
-    fn tenant(&mut self, above: &str, tenant: Option<&str>) {
-        if let Some(tenant) = tenant {
-            self.given(above, "tenant", tenant, "leave the key out for no tenant");
+    /// Who has a role that does not exist can do nothing, or all when somebody adds one of its name.
+    fn known_roles(&mut self, above: &str, roles: &Names, known: &Known) {
+        let Some(known) = &known.roles else { return };
+        let is_unknown = |role: &&str| !known.iter().any(|known| known == role);
+        for role in roles.iter().filter(is_unknown) {
+            let value = format!("`{}`", role.escape_debug());
+            let remedy = format!("write {}, or describe it in roles", listed(known));
+            self.add(
+                &format!("{above}.roles"),
+                Some(&value),
+                "is no role",
+                &remedy,
+            );
+        }
+    }
+
+    fn tenant(&mut self, above: &str, tenant: Option<&str>, known: &Known) {
+        let Some(tenant) = tenant else { return };
+        self.given(above, "tenant", tenant, "leave the key out for no tenant");
+        let is_name = !tenant.is_empty() && !tenant.contains(char::is_control);
+        let Some(known) = known.tenants.as_ref().filter(|_| is_name) else {
+            return;
+        };
+        if !known.iter().any(|known| known == tenant) {
+            let value = format!("`{}`", tenant.escape_debug());
+            let remedy = match known.is_empty() {
+                true => "describe it in tenants".to_owned(),
+                false => format!("write {}, or describe it in tenants", listed(known)),
+            };
+            self.add(
+                &format!("{above}.tenant"),
+                Some(&value),
+                "is no tenant",
+                &remedy,
+            );
         }
     }
 
@@ -262,5 +317,16 @@ impl Check<'_> {
                 None
             }
         }
+    }
+}
+
+/// `a, b or c`, of as many as one can read.
+fn listed(names: &[String]) -> String {
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() && rest.len() < MOST_LISTED => {
+            format!("{} or {last}", rest.join(", "))
+        }
+        Some((last, [])) => last.clone(),
+        _ => names[..names.len().min(MOST_LISTED)].join(", ") + " ...",
     }
 }

@@ -26,7 +26,7 @@ pub(in crate::grpc) fn to_node(node: &Node, control: &Control) -> pb::Node {
         state_detail: status.detail,
         version: status.version,
         core_uuid: status.core_uuid,
-        labels: to_labels(node.labels()),
+        labels: to_labels(&node.labels()),
         tracked_sessions: count(control.live_count(node.id())),
         sessions: figures.sessions,
         max_sessions: figures.max_sessions,

@@ -188,7 +188,7 @@ impl Listed for Node {
                 let version = self.status().version;
                 !version.is_empty() && test(Value::Text(&version))
             }
-            "label" => label(self.labels(), key, test),
+            "label" => label(&self.labels(), key, test),
             _ => false,
         }
     }
