@@ -51,7 +51,8 @@ pub struct Cli {
 pub enum Command {
     /// Serve gRPC over one or more FreeSWITCHes.
     ///
-    /// Settings come from the file, then from the environment, then from flags. SIGTERM or SIGINT
+    /// Settings come from the file, then from the environment, then from flags. SIGHUP has them read
+    /// again: what is bad changes nothing. SIGTERM or SIGINT
     /// stops in order: the health answers NOT_SERVING, streams end with their last position, running
     /// calls finish, links to FreeSWITCH close, all within `shutdown.grace`. A second signal leaves at
     /// once.

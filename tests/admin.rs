@@ -20,10 +20,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0";
 
 /// An answer over HTTP/1.
 #[derive(Debug)]
-struct Answer {
+pub(crate) struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 /// Metrics as they were at one moment, by name and labels as they are written.
@@ -78,7 +78,7 @@ impl Scrape {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, "GET", path, "", "").await
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use switchgate::access::Access;
-use switchgate::app::App;
+use switchgate::app::{App, Reloads};
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::Parts;
 use switchgate::domain::NodeState;
@@ -38,6 +38,7 @@ pub(crate) struct Gateway {
     /// Its connections and its TLS.
     pub(crate) transport: Transport,
     pub(crate) access: Access,
+    pub(crate) reloads: Reloads,
     /// The simulated nodes, `sim-0` and so on; none over a real FreeSWITCH.
     pub(crate) sims: Vec<Sim>,
     sim_drain: Drain,
@@ -144,7 +145,7 @@ impl Gateway {
         let app = App::build(&config).await.unwrap();
         let address = app.address().unwrap();
         let (control, transport) = (app.control().clone(), app.transport());
-        let access = app.access().clone();
+        let (access, reloads) = (app.access().clone(), app.reloads().clone());
         let admin = app.admin_address();
         let (stop_tx, stop_rx) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
@@ -164,6 +165,7 @@ impl Gateway {
             control,
             transport,
             access,
+            reloads,
             sims,
             sim_drain,
             stop: Some(stop_tx),

@@ -51,6 +51,8 @@ mod peers_inputs_tracking;
 mod placement;
 mod raw_link;
 mod recordings;
+mod reload;
+mod reload_program;
 mod seeds;
 mod session_events;
 mod session_history;

@@ -14,14 +14,14 @@ use crate::client::*;
 use crate::gateway::{Gateway, PATIENCE, code_and_reason, metadata, within};
 
 /// A simulated node of its own.
-struct Extra {
-    address: SocketAddr,
+pub(crate) struct Extra {
+    pub(crate) address: SocketAddr,
     sim: Sim,
     drain: Drain,
 }
 
 impl Extra {
-    async fn start(config: SimConfig) -> Self {
+    pub(crate) async fn start(config: SimConfig) -> Self {
         let drain = Drain::new();
         let sim = Sim::new(config, &drain);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -46,7 +46,7 @@ impl Extra {
         }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         assert!(self.drain.finish(PATIENCE).await);
     }
 }

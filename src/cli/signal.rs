@@ -135,6 +135,43 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn signals_that_come_while_one_is_heeded_make_one_more() {
+        let (hangups, mut seen) = (Hangups::listen().unwrap(), Hangups::listen().unwrap());
+        let process = std::process::id().to_string();
+        let sent = std::cell::Cell::new(0);
+        let send = async || {
+            sent.set(sent.get() + 1);
+            let kill = std::process::Command::new("kill")
+                .args(["-HUP", &process])
+                .status();
+            assert!(kill.unwrap().success());
+            seen.0.recv().await;
+        };
+        let (begun_tx, mut begun_rx) = mpsc::channel(1);
+        let (go_on_tx, mut go_on_rx) = mpsc::channel::<()>(1);
+        let heeds = hangups.each(async || {
+            begun_tx.send(sent.get()).await.unwrap();
+            go_on_rx.recv().await.unwrap();
+        });
+        let mut send = send;
+        let story = async {
+            send().await;
+            assert_eq!(begun_rx.recv().await, Some(1));
+            send().await;
+            send().await;
+            go_on_tx.send(()).await.unwrap();
+            assert_eq!(begun_rx.recv().await, Some(3));
+            go_on_tx.send(()).await.unwrap();
+            send().await;
+            assert_eq!(begun_rx.recv().await, Some(4));
+        };
+        tokio::select! {
+            () = heeds => panic!("it goes on for ever"),
+            () = story => {}
+        }
+    }
+
+    #[tokio::test]
     async fn the_first_signal_asks_and_the_end_is_waited_for() {
         let ending = supervised(&[Signal::Terminate], |stop| async {
             stop.await;

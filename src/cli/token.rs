@@ -146,7 +146,10 @@ mod tests {
         let token = out.lines().nth(1).unwrap();
         let (_, yaml) = out.split_once("\n\n").unwrap();
         assert!(token.starts_with("swg_") && !yaml.contains(token), "{out}");
-        let source = Fake::new().file("f", yaml);
+        let described = format!(
+            "{yaml}\nroles: {{dialer: {{}}}}\ntenants: {{acme: {{variable: a, value: b}}}}\n"
+        );
+        let source = Fake::new().file("f", &described);
         let config = Loader::new(&source).file(Some("f".into())).load().unwrap();
         let [known] = config.access.tokens.as_slice() else {
             panic!("{yaml}");

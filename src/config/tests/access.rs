@@ -40,6 +40,9 @@ fn a_complete_section_is_good_and_can_be_read_again() {
   - {{dns: '*.a.net', name: dialer, roles: operator, tenant: acme}}
   anonymous: {{roles: [viewer], tenant: acme}}
 grpc: {{listen: '0.0.0.0:1'}}
+tenants:
+  acme: {{variable: domain_name, value: acme.example.com}}
+  rest: {{variable: domain_name, value: rest.example.com}}
 "
     );
     let source = || {
@@ -87,7 +90,8 @@ fn what_is_unusable_is_told_with_a_remedy() {
         with.push_str(", jwks_file: /keys");
         format!("jwt: [{{{with}, {rest}}}]")
     };
-    let token = |sha256: &str| format!("tokens: [{{name: a, roles: [b], sha256: '{sha256}'}}]");
+    let token =
+        |sha256: &str| format!("tokens: [{{name: a, roles: [viewer], sha256: '{sha256}'}}]");
     for (access, line) in [
         (
             jwt("algorithms: [RS256, HS256]"),
@@ -138,28 +142,79 @@ fn what_is_unusable_is_told_with_a_remedy() {
             "access.tokens[0].sha256: is that of an empty token; make one: switchgate token",
         ),
         (
-            "certificates: [{uri: a, dns: b, roles: [c]}]".to_owned(),
+            "certificates: [{uri: a, dns: b, roles: [viewer]}]".to_owned(),
             "access.certificates[0].uri: is given and so is dns; write two rules",
         ),
         (
-            "certificates: [{dns: 'a*.b', roles: [c]}]".to_owned(),
+            "certificates: [{dns: 'a*.b', roles: [viewer]}]".to_owned(),
             "access.certificates[0].dns: `a*.b` `*` may stand once, for a whole part between separators; write for example spiffe://example.org/ns/*/sa/dialer as uri, or *.dialers.example.net as dns",
         ),
         (
             format!(
-                "tokens: [{{name: a, roles: [b], sha256: {DIGEST}}}, {{name: c, roles: [d], sha256: {}}}]",
+                "tokens: [{{name: a, roles: [viewer], sha256: {DIGEST}}}, {{name: c, roles: [viewer], sha256: {}}}]",
                 DIGEST.to_uppercase()
             ),
             "access.tokens[1].sha256: is also that of access.tokens[0]; give each a token of its own",
         ),
         (
-            "tokens: [{name: \"a\\nb\", roles: [b], sha256: 'x'}]".to_owned(),
+            "tokens: [{name: \"a\\nb\", roles: [viewer], sha256: 'x'}]".to_owned(),
             "access.tokens[0].name: `a\\nb` holds a control character; leave it out",
         ),
     ] {
         let told = access_errors(&access);
         assert!(told.iter().any(|told| told == line), "{access}: {told:#?}");
     }
+}
+
+#[test]
+fn roles_and_tenants_that_do_not_exist_are_refused_with_those_that_do() {
+    let token = |roles: &str, rest: &str| {
+        format!("access: {{tokens: [{{name: a, sha256: {DIGEST}, roles: [{roles}]{rest}}}]}}\n")
+    };
+    let agents = "roles: {agent: {rpcs: {allow: ['*/Get*']}}}\n";
+    let acme = "tenants: {acme: {variable: domain_name, value: acme}, rest: {variable: domain_name, value: rest}}\n";
+    for (content, expected) in [
+        (
+            token("viewer, oprator", ""),
+            "access.tokens[0].roles: `oprator` is no role; write admin, operator or viewer, or describe it in roles (switchgate.yaml)",
+        ),
+        (
+            format!("{agents}{}", token("agents", "")),
+            "access.tokens[0].roles: `agents` is no role; write admin, agent, operator or viewer, or describe it in roles (switchgate.yaml)",
+        ),
+        (
+            token("viewer", ", tenant: acme"),
+            "access.tokens[0].tenant: `acme` is no tenant; describe it in tenants (switchgate.yaml)",
+        ),
+        (
+            format!("{acme}{}", token("viewer", ", tenant: amce")),
+            "access.tokens[0].tenant: `amce` is no tenant; write acme or rest, or describe it in tenants (switchgate.yaml)",
+        ),
+        (
+            "access: {jwt: [{issuer: a, audience: b, jwks_file: /keys, roles: [x]}]}".to_owned(),
+            "access.jwt[0].roles: `x` is no role; write admin, operator or viewer, or describe it in roles (switchgate.yaml)",
+        ),
+        (
+            "access: {certificates: [{dns: a.net, roles: [x]}]}".to_owned(),
+            "access.certificates[0].roles: `x` is no role; write admin, operator or viewer, or describe it in roles (switchgate.yaml)",
+        ),
+        (
+            "access: {anonymous: {roles: [x]}}".to_owned(),
+            "access.anonymous.roles: `x` is no role; write admin, operator or viewer, or describe it in roles (switchgate.yaml)",
+        ),
+    ] {
+        let source = Fake::new().file("/keys", KEYS);
+        assert_eq!(lines(load(&content, source)), [expected], "{content}");
+    }
+    for good in [
+        format!("{agents}{}", token("agent", "")),
+        format!("{acme}{}", token("viewer", ", tenant: rest")),
+    ] {
+        assert_eq!(errors(&good), [""; 0], "{good}");
+    }
+    // What is wrong with the roles is told, and not also that nobody has them.
+    let broken = format!("roles: {{agent: 7}}\n{}", token("agent", ""));
+    assert_eq!(errors(&broken).len(), 1, "{:?}", errors(&broken));
 }
 
 #[test]
@@ -171,7 +226,7 @@ fn no_error_shows_a_token() {
         format!("sha256: [{secret}]"),
         format!("token: {secret}"),
     ] {
-        let content = format!("access: {{tokens: [{{name: a, roles: [b], {token}}}]}}");
+        let content = format!("access: {{tokens: [{{name: a, roles: [viewer], {token}}}]}}");
         let outcome = load(&content, Fake::new());
         let shown = format!("{outcome:?}{}", lines(outcome.clone()).join("\n"));
         assert!(outcome.is_err() && !shown.contains(secret), "{shown}");
@@ -190,8 +245,8 @@ fn to_let_everybody_in_from_everywhere_is_refused_with_three_remedies() {
     );
     for access in [
         "insecure: true".to_owned(),
-        format!("tokens: [{{name: a, roles: [b], sha256: {DIGEST}}}]"),
-        "certificates: [{dns: a.net, roles: [b]}]".to_owned(),
+        format!("tokens: [{{name: a, roles: [viewer], sha256: {DIGEST}}}]"),
+        "certificates: [{dns: a.net, roles: [viewer]}]".to_owned(),
     ] {
         let content = format!("{open}access: {{{access}}}");
         assert_eq!(errors(&content), [""; 0], "{access}");
@@ -206,14 +261,14 @@ fn to_let_everybody_in_from_everywhere_is_refused_with_three_remedies() {
 #[test]
 fn tokens_without_tls_and_rules_that_never_fit_are_warned_of() {
     let warnings = |content: &str| load(content, Fake::new()).unwrap().access_warnings().len();
-    let tokens = format!("access: {{tokens: [{{name: a, roles: [b], sha256: {DIGEST}}}]}}\n");
+    let tokens = format!("access: {{tokens: [{{name: a, roles: [viewer], sha256: {DIGEST}}}]}}\n");
     let open = "grpc: {listen: '[::]:1'}\n";
     assert_eq!(warnings(""), 0);
     assert_eq!(warnings(&tokens), 0);
     assert_eq!(warnings(&format!("{tokens}{open}")), 1);
     assert_eq!(warnings(&format!("access: {{insecure: true}}\n{open}")), 1);
     assert_eq!(
-        warnings("access: {certificates: [{dns: a.net, roles: [b]}]}"),
+        warnings("access: {certificates: [{dns: a.net, roles: [viewer]}]}"),
         1
     );
 }
