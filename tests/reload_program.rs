@@ -118,7 +118,7 @@ fn write(path: &Path, nodes: &[(&str, &Extra)], token: &str, level: &str) {
         .iter()
         .map(|(id, node)| format!("- {{id: {id}, address: '{}'}}\n", node.address));
     let content = format!(
-        "admin: {{listen: '127.0.0.1:0'}}\nnodes:\n{}access: {{tokens: [{{name: crm, sha256: '{}', roles: [viewer]}}]}}\nlog: {{level: {level}}}\n",
+        "admin: {{listen: '127.0.0.1:0'}}\nnodes:\n{}access: {{tokens: [{{name: crm, sha256: '{}', roles: [viewer]}}]}}\nlog: {{level: '{level}'}}\n",
         nodes.collect::<String>(),
         TokenDigest::of(token.as_bytes()).to_hex()
     );

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustls::AlertDescription;
+use switchgate::app::ReloadError;
 use switchgate::pb;
 use switchgate::pb::event_service_client::EventServiceClient;
 use switchgate::shutdown::Drain;
@@ -210,5 +211,42 @@ async fn clients_of_an_authority_that_is_replaced_are_refused() {
         Some(AlertDescription::UnknownCA)
     );
     assert_eq!(new.ask(address).await, Ok(1));
+    secured.gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_other_files_or_leaves_all_as_it_was() {
+    let mut config = None;
+    let secured = Secured::tuned(ClientCertificates::None, |tuned, _| {
+        config = Some(tuned.clone());
+    })
+    .await;
+    let mut config = config.unwrap();
+    let (address, reloads) = (secured.gateway.address, &secured.gateway.reloads);
+    let other = Authority::new("other servers");
+    let identity = other.server();
+    let (certificate, key) = secured.folder.identity("other", &identity);
+    config.grpc.tls.certificate = Some(certificate);
+    config.grpc.tls.key = Some(key.clone());
+    let changes = reloads.reload(async { Ok(config.clone()) }).await.unwrap();
+    assert_eq!(changes.sections, ["grpc.tls"]);
+    assert_eq!(changes.at_next_start, [""; 0]);
+    let trusting = Client::new(&[&other], None);
+    assert_eq!(trusting.ask(address).await, Ok(1));
+
+    // Gone since it was checked: nothing of what is good is applied.
+    std::fs::remove_file(&key).unwrap();
+    let mut without_nodes = config.clone();
+    without_nodes.nodes.clear();
+    let refused = reloads.reload(async { Ok(without_nodes) }).await;
+    assert!(matches!(refused, Err(ReloadError::Tls(_))), "{refused:?}");
+    assert_eq!(trusting.ask(address).await, Ok(1));
+
+    std::fs::write(&key, &identity.key).unwrap();
+    config.grpc.tls.client_certificates = ClientCertificates::Required;
+    config.grpc.tls.client_ca = Some(secured.folder.path("clients.pem"));
+    reloads.reload(async { Ok(config) }).await.unwrap();
+    let alert = trusting.refusal(address).await;
+    assert_eq!(alert, Some(AlertDescription::CertificateRequired));
     secured.gateway.stop().await;
 }
