@@ -314,7 +314,8 @@ impl App {
 
     /// Serves until `stop` resolves, then drains: NOT_SERVING, a pause for endpoints to notice,
     /// no new connections, streams end, RPCs under way finish, links say goodbye. RPCs that do not
-    /// finish end with SHUTTING_DOWN. Says whether all was done within the grace period.
+    /// finish end with SHUTTING_DOWN. Says whether all was done within the grace period, of which
+    /// the pause is a part.
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
         if let Ok(address) = self.address() {
             let tls = self.server.transport().tls().is_some();
@@ -332,11 +333,12 @@ impl App {
 
         info!("draining");
         self.readiness.reach(Stage::Draining);
-        health.set_serving(false);
+        health.stop_serving();
+        let began = tokio::time::Instant::now();
         // Endpoints must have noticed before connections are refused.
         tokio::time::sleep(self.delay).await;
-        let began = tokio::time::Instant::now();
-        let front_done = self.front.finish(self.grace).await;
+        let rest = self.grace.saturating_sub(began.elapsed());
+        let front_done = self.front.finish(rest).await;
         if !front_done {
             warn!(
                 left = self.front.running(),
@@ -381,7 +383,7 @@ async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
         () = drain.stopped() => {}
         () = fleet.any_ready() => {
             info!(state = %NodeState::Ready, "a node is in service");
-            health.set_serving(true);
+            health.serve();
         }
     }
 }

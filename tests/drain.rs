@@ -1,5 +1,8 @@
 //! The stop on SIGTERM: what clients see of it, and that it is over within the grace period.
 
+mod delay;
+mod handover;
+
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -302,22 +305,16 @@ async fn stop_while_it_rings(request: pb::OriginateRequest) -> (tonic::Status, S
 
 #[tokio::test]
 async fn a_call_that_rings_on_is_hung_up_at_the_end_of_the_grace_period() {
-    for request_id in ["", "again"] {
-        let request = pb::OriginateRequest {
-            request_id: request_id.to_owned(),
-            ..call_to("sim/ring_answer?ring=60s")
-        };
-        let (status, sim) = stop_while_it_rings(request).await;
-        let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
-        assert_eq!(code_and_reason(&status), expected, "{status:?}");
-        for key in ["session_id", "job_id"] {
-            assert!(!metadata(&status, key).is_empty(), "{key}");
-        }
-        until(|| sim.channels().is_empty()).await;
-        let commands = sim.commands();
-        let mut commands = commands.iter().map(|one| String::from_utf8_lossy(one));
-        assert!(commands.any(|one| one.contains("uuid_kill") && one.contains("ORIGINATOR_CANCEL")));
+    let (status, sim) = stop_while_it_rings(call_to("sim/ring_answer?ring=60s")).await;
+    let expected = (Code::Unavailable, "SHUTTING_DOWN".to_owned());
+    assert_eq!(code_and_reason(&status), expected, "{status:?}");
+    for key in ["session_id", "job_id"] {
+        assert!(!metadata(&status, key).is_empty(), "{key}");
     }
+    until(|| sim.channels().is_empty()).await;
+    let commands = sim.commands();
+    let mut commands = commands.iter().map(|one| String::from_utf8_lossy(one));
+    assert!(commands.any(|one| one.contains("uuid_kill") && one.contains("ORIGINATOR_CANCEL")));
 }
 
 #[tokio::test]

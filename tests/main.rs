@@ -53,6 +53,7 @@ mod raw_link;
 mod recordings;
 mod reload;
 mod reload_program;
+mod rolling;
 mod seeds;
 mod session_events;
 mod session_history;

@@ -1,5 +1,7 @@
 //! OriginateStream: what is told of a call that is being placed, and how it ends.
 
+use std::time::Duration;
+
 use switchgate::pb::originate_stream_response::Progress;
 use switchgate::pb::{self, HangupCause};
 use tonic::{Code, Status, Streaming};
@@ -360,10 +362,14 @@ async fn the_winner_is_the_one_that_freeswitch_keeps() {
 
 #[tokio::test]
 async fn a_stream_ends_with_the_gateway_and_tells_what_goes_on() {
-    for detach in [false, true] {
-        let mut gateway = Gateway::over_sim().await;
+    for (detach, request_id) in [(false, ""), (true, ""), (false, "again")] {
+        let mut gateway = Gateway::over_sims(1, |config| {
+            config.shutdown.grace = Duration::from_millis(300);
+        })
+        .await;
         let request = pb::OriginateRequest {
             detach,
+            request_id: request_id.to_owned(),
             ..call(&[RING], pb::OriginateStrategy::Failover)
         };
         let mut stream = place(&gateway, request).await;
@@ -377,13 +383,29 @@ async fn a_stream_ends_with_the_gateway_and_tells_what_goes_on() {
             code_and_reason(&status),
             (Code::Unavailable, "SHUTTING_DOWN".to_owned())
         );
-        assert_eq!(has_retry(&status), !detach);
+        assert_eq!(has_retry(&status), !request_id.is_empty());
         assert_eq!(metadata(&status, "job_id"), accepted.job_id);
         assert_eq!(metadata(&status, "session_id"), accepted.session_ids[0]);
         assert!(!metadata(&status, "cursor").is_empty());
-        drop(stream);
-        gateway.stop().await;
+        gateway.stopped().await;
+        let goes_on = detach || !request_id.is_empty();
+        crate::faults::until(|| gateway.sim().channels().is_empty() != goes_on).await;
     }
+}
+
+#[tokio::test]
+async fn a_call_that_rings_at_the_stop_is_told_to_its_end() {
+    let mut gateway = Gateway::over_sim().await;
+    let request = call(
+        &["sim/ring_answer?ring=500ms"],
+        pb::OriginateStrategy::Failover,
+    );
+    let mut stream = place(&gateway, request).await;
+    until_word(&mut stream, "progressed 0").await;
+    gateway.begin_stop();
+    until_word(&mut stream, "ended 0").await;
+    assert!(within(stream.message()).await.unwrap().is_none());
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::gateway::{Gateway, within};
-use crate::sim_conformance::record::{Frame, Side, take_frame};
+use crate::sim_conformance::record::{Event, Frame, Side, take_frame};
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
@@ -95,6 +95,19 @@ impl RawLink {
             }
             let subclass = event.get("Event-Subclass");
             heard.push(format!("{name} {subclass}").trim().to_owned());
+        }
+    }
+
+    /// The next event.
+    pub(crate) async fn event(&mut self) -> Event {
+        loop {
+            let frame = match self.events.is_empty() {
+                true => self.frame().await,
+                false => self.events.remove(0),
+            };
+            if let Some(event) = frame.event() {
+                return event;
+            }
         }
     }
 

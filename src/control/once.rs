@@ -283,7 +283,9 @@ fn is_final<T>(result: &Result<T, Failure>) -> bool {
                 .get("command_sent")
                 .is_some_and(|sent| sent == "false");
             let is_malformed = !failure.violations().is_empty();
-            failure.retry_delay().is_none() && !was_unsent && !is_malformed
+            // Of a wait that ended with its connection: a repeat waits on.
+            let is_cut = failure.reason() == Reason::ShuttingDown;
+            failure.retry_delay().is_none() && !was_unsent && !is_malformed && !is_cut
         }
     }
 }

@@ -27,6 +27,8 @@ use request::{add_trace, check, command, is_race, ring_time};
 const JOB_MARGIN: Duration = Duration::from_secs(10);
 /// How long the events of a call may take whose result has come.
 pub(super) const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+/// After which a client may ask another gateway for a call that this one left.
+const HANDOVER_RETRY: Duration = Duration::from_millis(100);
 /// Why a call is hung up whose caller does not wait.
 const ABANDONED: &str = "the client cancelled, its deadline passed, or the gateway was stopped";
 
@@ -70,8 +72,8 @@ impl Control {
     ///
     /// # Errors
     /// CALL_FAILED, ENDPOINT_UNUSABLE and NODE_LIMIT with the cause; DEADLINE_EXCEEDED and
-    /// SHUTTING_DOWN with `session_id` and `job_id`; CANCELLED when `left` says that nobody waits any
-    /// more.
+    /// SHUTTING_DOWN with `session_id` and `job_id`, the latter to be asked for again where there is a
+    /// `request_id`; CANCELLED when `left` says that nobody waits any more.
     pub async fn originate(
         &self,
         request: &Originate,
@@ -96,7 +98,7 @@ impl Control {
                 result = self.without_events(job) => result,
                 () = tokio::time::sleep_until(deadline.instant()) => Err(self.out_of_time(job, request.detach || !is_first)),
                 () = left.cancelled(), if !request.detach => Err(Failure::new(Reason::Cancelled, ABANDONED)),
-                () = self.cut.cancelled() => Err(self.shut_down(job, request.detach || !is_first)),
+                () = self.cut.cancelled() => Err(self.shut_down(job, request, is_first)),
             }
         };
         let result = outcome.instrument(wait_span("originate", node.id())).await;
@@ -105,9 +107,15 @@ impl Control {
             result => result,
         };
         // Without a caller, or past its deadline, the guard ends the call; with any other answer
-        // the caller knows how things stand.
-        guard.armed &= matches!(&result, Err(failure)
-            if matches!(failure.reason(), Reason::DeadlineExceeded | Reason::Cancelled | Reason::ShuttingDown));
+        // the caller knows how things stand. Whoever can ask again under the same request_id has not
+        // left: the gateway has.
+        guard.armed &= result
+            .as_ref()
+            .is_err_and(|failure| match failure.reason() {
+                Reason::DeadlineExceeded | Reason::Cancelled => true,
+                Reason::ShuttingDown => !is_shared(request),
+                _ => false,
+            });
         match result {
             Ok(seen) => Ok(Originated {
                 seen,
@@ -151,8 +159,7 @@ impl Control {
                 .inspect_err(|_| node.gives_up(legs))?;
         }
         let ring = ring_time(request, deadline);
-        let is_shared = !request.identity.id.is_empty();
-        let mark = is_shared.then(|| chance::uuid().to_string());
+        let mark = is_shared(request).then(|| chance::uuid().to_string());
         let mut command = command(request, legs, ring, mark.as_deref());
         add_trace(&mut command.variables, &self.trace_variables);
         let own = self.tenants_variable().into_iter();
@@ -315,10 +322,20 @@ impl Control {
         Failure::new(Reason::DeadlineExceeded, message).with("command_sent", true)
     }
 
-    fn shut_down(&self, job: &JobId, detach: bool) -> Failure {
-        let end = self.end_of_wait(job, detach);
-        let message = format!("the gateway shuts down; the call {end}");
-        Failure::new(Reason::ShuttingDown, message).with("command_sent", true)
+    fn shut_down(&self, job: &JobId, request: &Originate, is_first: bool) -> Failure {
+        let failure = match is_shared(request) {
+            true => {
+                let message = "the gateway or this connection ends; the call goes on: ask again with the \
+                               same request_id, another replica may answer";
+                Failure::new(Reason::ShuttingDown, message).retry_after(HANDOVER_RETRY)
+            }
+            false => {
+                let end = self.end_of_wait(job, request.detach || !is_first);
+                let message = format!("the gateway or this connection ends; the call {end}");
+                Failure::new(Reason::ShuttingDown, message)
+            }
+        };
+        failure.with("command_sent", true)
     }
 
     /// What becomes of a call for which its caller waits no longer.
@@ -354,6 +371,11 @@ impl Drop for CancelOnDrop {
             let _ = self.control.jobs.cancel(&self.job, ABANDONED);
         }
     }
+}
+
+/// Whether another gateway can go on with the call: a `request_id` gives it the same ids there.
+fn is_shared(request: &Originate) -> bool {
+    !request.identity.id.is_empty()
 }
 
 fn events_lost() -> Failure {

@@ -167,11 +167,6 @@ impl Placing {
         self.request.ids.legs.first()
     }
 
-    /// Whether the call goes on without anybody who waits.
-    pub fn is_detached(&self) -> bool {
-        self.request.detach
-    }
-
     /// Waits until FreeSWITCH has taken the job; why it did not, the outcome says.
     async fn taken(&mut self) -> Result<(), Failure> {
         if self.result.is_none() {

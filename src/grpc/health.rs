@@ -24,14 +24,23 @@ use crate::shutdown::Drain;
 #[derive(Debug, Clone)]
 pub struct Health {
     services: Arc<[&'static str]>,
-    state: Arc<watch::Sender<ServingStatus>>,
+    state: Arc<watch::Sender<Stage>>,
     /// Ends the streams of Watch, which have no end of their own.
     drain: Drain,
 }
 
+/// A way of no return: a node that comes into service while the gateway drains must not call
+/// clients back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Serving,
+    Stopped,
+}
+
 /// One stream of Watch.
 struct Feed {
-    states: watch::Receiver<ServingStatus>,
+    states: watch::Receiver<Stage>,
     told: Option<ServingStatus>,
     is_known: bool,
     drain: Drain,
@@ -44,19 +53,25 @@ impl Health {
     pub(super) fn new(services: &[&'static str], drain: &Drain) -> Self {
         Self {
             services: services.into(),
-            state: Arc::new(watch::Sender::new(ServingStatus::NotServing)),
+            state: Arc::new(watch::Sender::new(Stage::Starting)),
             drain: drain.clone(),
         }
     }
 
-    /// Says whether the services serve.
-    pub fn set_serving(&self, is_serving: bool) {
-        let state = if is_serving {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
-        self.state.send_replace(state);
+    /// The services serve from now on, unless they were stopped.
+    pub fn serve(&self) {
+        self.state.send_if_modified(|stage| {
+            let is_first = *stage == Stage::Starting;
+            if is_first {
+                *stage = Stage::Serving;
+            }
+            is_first
+        });
+    }
+
+    /// The services serve no more, whatever else is said.
+    pub fn stop_serving(&self) {
+        self.state.send_replace(Stage::Stopped);
     }
 
     fn knows(&self, service: &str) -> bool {
@@ -75,7 +90,7 @@ impl HealthApi for Health {
             // The protocol's own code for this case, which has no ErrorInfo.
             return Err(Status::not_found(format!("no service {service:?}")));
         }
-        Ok(Response::new(response(*self.state.borrow())))
+        Ok(Response::new(response(self.state.borrow().status())))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -101,6 +116,17 @@ impl HealthApi for Health {
     }
 }
 
+// === impl Stage ===
+
+impl Stage {
+    fn status(self) -> ServingStatus {
+        match self {
+            Self::Serving => ServingStatus::Serving,
+            Self::Starting | Self::Stopped => ServingStatus::NotServing,
+        }
+    }
+}
+
 // === impl Feed ===
 
 impl Feed {
@@ -108,7 +134,7 @@ impl Feed {
     async fn next(&mut self) -> Option<ServingStatus> {
         loop {
             let state = match self.is_known {
-                true => *self.states.borrow_and_update(),
+                true => self.states.borrow_and_update().status(),
                 false => ServingStatus::ServiceUnknown,
             };
             if self.told.replace(state) != Some(state) {
@@ -137,7 +163,7 @@ mod tests {
     async fn a_watch_ends_with_the_gateway_and_says_why() {
         let drain = Drain::new();
         let health = Health::new(&["a"], &drain);
-        health.set_serving(true);
+        health.serve();
         let request = HealthCheckRequest {
             service: "unknown".to_owned(),
         };
@@ -152,5 +178,19 @@ mod tests {
         let end = told.next().await.unwrap().unwrap_err();
         assert_eq!(end.code(), tonic::Code::Unavailable);
         assert!(told.next().await.is_none());
+    }
+    #[tokio::test]
+    async fn a_node_that_comes_late_does_not_take_the_stop_back() {
+        let health = Health::new(&["a"], &Drain::new());
+        let told = async || {
+            let request = Request::new(HealthCheckRequest::default());
+            health.check(request).await.unwrap().into_inner().status()
+        };
+        assert_eq!(told().await, ServingStatus::NotServing);
+        health.serve();
+        assert_eq!(told().await, ServingStatus::Serving);
+        health.stop_serving();
+        health.serve();
+        assert_eq!(told().await, ServingStatus::NotServing);
     }
 }

@@ -23,6 +23,10 @@ pub(super) trait Watched: Send + 'static {
     /// What a client is told.
     type Message: Send + 'static;
 
+    /// Whether it may go on until the grace period is over, since it has an end of its own, which
+    /// tells of the stop itself.
+    const HAS_GRACE: bool = false;
+
     /// The next message, the first of which comes at once; `None` when there will be no more.
     /// Cancel-safe.
     fn next(&mut self) -> impl Future<Output = Result<Option<Self::Message>, Failure>> + Send;
@@ -94,7 +98,7 @@ impl<W: Watched> Watch<W> {
         };
         tokio::select! {
             biased;
-            () = self.drain.stopped() => Err(self.watched.shutting_down()),
+            () = self.drain.stopped(), if !W::HAS_GRACE => Err(self.watched.shutting_down()),
             () = out_of_time => {
                 Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed"))
             }

@@ -6,9 +6,9 @@ use super::super::Services;
 use super::super::convert::{
     labels, optional_duration, optional_text, selector, to_session, unknown_value,
 };
-use super::super::watch::{Watched, Watching, shutting_down};
+use super::super::watch::{Watched, Watching};
 use crate::control::{CallIds, Originate, OriginateWait, Placing, Progress};
-use crate::domain::{Deadline, Failure, Identity, Reason};
+use crate::domain::{Deadline, Failure, Identity};
 use crate::esl::quote::{LegStrategy, Target};
 use crate::events::Cursor;
 use crate::pb::{self, originate_request, originate_stream_response};
@@ -87,6 +87,9 @@ struct Feed {
 impl Watched for Feed {
     type Message = pb::OriginateStreamResponse;
 
+    /// As Originate, whose outcome it tells.
+    const HAS_GRACE: bool = true;
+
     async fn next(&mut self) -> Result<Option<pb::OriginateStreamResponse>, Failure> {
         use originate_stream_response::Progress as Told;
         self.cursor = self.services.control.cursor();
@@ -112,17 +115,6 @@ impl Watched for Feed {
 
     fn cursor(&self) -> Cursor {
         self.cursor
-    }
-
-    /// To ask again makes no sense of a call that goes on.
-    fn shutting_down(&self) -> Failure {
-        match self.placing.is_detached() {
-            true => Failure::new(
-                Reason::ShuttingDown,
-                "the gateway shuts down; the call goes on: look at its job and session",
-            ),
-            false => shutting_down(),
-        }
     }
 
     fn about(&self, failure: Failure) -> Failure {
