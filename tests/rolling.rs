@@ -2,13 +2,13 @@
 //! that retries what may be retried sees no failed call, none is placed twice, and a subscriber that
 //! moves along sees the end of each.
 //!
-//! `SWITCHGATE_ROLLING_ROUNDS` says how often both are restarted, once when unset.
-//! `cargo test --release --test it rolling -- --nocapture` tells the figures.
+//! `SWITCHGATE_ROLLING_ROUNDS` says how often both are restarted, twice when unset.
+//! `cargo test --test it rolling -- --nocapture --test-threads 1` tells the figures.
 
 mod client;
 mod subscriber;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use self::client::Client;
 use self::subscriber::{Start, Subscriber};
-use crate::faults::until;
+use crate::faults::{SLACK, until};
 use crate::gateway::{test_config, within};
 use crate::raw_link::RawLink;
 
@@ -48,6 +48,23 @@ struct Replica {
 struct Figures {
     took: Vec<Duration>,
     done: Vec<Instant>,
+}
+
+/// What was seen beside that no call failed.
+#[derive(Debug)]
+struct Rolled {
+    /// Of each stop, whether all was done within the grace period.
+    in_time: Vec<bool>,
+    retries: BTreeMap<String, usize>,
+}
+
+// === impl Rolled ===
+
+impl Rolled {
+    fn retried(&self, why: &str) -> usize {
+        let retries = self.retries.iter().filter(|(told, _)| told.contains(why));
+        retries.map(|(_, times)| times).sum()
+    }
 }
 
 // === impl Replica ===
@@ -136,6 +153,12 @@ async fn count_legs(sim: &Sim) -> (Arc<Mutex<HashMap<String, usize>>>, JoinHandl
     (legs, task)
 }
 
+/// Waits for a count, and says what it is where it never comes to that.
+async fn until_equal(wanted: usize, count: impl Fn() -> usize) {
+    let reached = tokio::time::timeout(SLACK, until(|| count() >= wanted)).await;
+    assert!(reached.is_ok(), "{} of {wanted}", count());
+}
+
 /// One call from its beginning to its end; gives its session and how long it took to be placed.
 async fn call(client: Arc<Client>, at: usize) -> Result<(String, Duration, Instant), String> {
     let began = Instant::now();
@@ -172,7 +195,24 @@ async fn call(client: Arc<Client>, at: usize) -> Result<(String, Duration, Insta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_retries_sees_no_failed_call_over_a_rolling_restart() {
-    let rounds = std::env::var("SWITCHGATE_ROLLING_ROUNDS").map_or(1, |text| text.parse().unwrap());
+    let rolled = roll(|_| {}).await;
+    assert!(rolled.in_time.iter().all(|in_time| *in_time), "{rolled:?}");
+    // There was time for every call.
+    assert_eq!(rolled.retried("SHUTTING_DOWN"), 0, "{rolled:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_where_calls_ring_longer_than_the_grace_period() {
+    let rolled = roll(|config| {
+        config.shutdown.grace = config.shutdown.delay + Duration::from_millis(50);
+    })
+    .await;
+    assert!(rolled.retried("Originate SHUTTING_DOWN") > 0, "{rolled:?}");
+}
+
+/// Restarts both while calls are placed, and sees that each came about, once, and ended.
+async fn roll(tune: impl Fn(&mut Config)) -> Rolled {
+    let rounds = std::env::var("SWITCHGATE_ROLLING_ROUNDS").map_or(2, |text| text.parse().unwrap());
     let drain = Drain::new();
     let sim = Sim::new(SimConfig::default(), &drain);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -182,8 +222,8 @@ async fn a_client_that_retries_sees_no_failed_call_over_a_rolling_restart() {
     let (legs, counting) = count_legs(&sim).await;
 
     let mut replicas = [
-        Replica::start(node, |_| {}).await,
-        Replica::start(node, |_| {}).await,
+        Replica::start(node, &tune).await,
+        Replica::start(node, &tune).await,
     ];
     let addresses = [replicas[0].address(), replicas[1].address()];
     let subscribers = [
@@ -249,19 +289,19 @@ async fn a_client_that_retries_sees_no_failed_call_over_a_rolling_restart() {
         subscribers.each_ref().map(Subscriber::moves),
     );
     assert!(failed.is_empty(), "{} failed: {:#?}", failed.len(), failed);
-    assert!(in_time.iter().all(|in_time| *in_time), "{in_time:?}");
 
     // None is left, none was placed twice, and nothing else was placed.
     until(|| sim.channels().is_empty()).await;
-    until(|| legs.lock().unwrap().len() >= sessions.len()).await;
+    until_equal(sessions.len(), || legs.lock().unwrap().len()).await;
     let legs = legs.lock().unwrap().clone();
     assert!(sessions.iter().all(|session| legs.get(session) == Some(&1)));
     assert_eq!(legs.len(), sessions.len());
     // The end of each was seen once.
     for subscriber in &subscribers {
-        until(|| subscriber.ends().len() >= sessions.len()).await;
+        until_equal(sessions.len(), || subscriber.ends().len()).await;
         let ends = subscriber.ends();
         assert!(subscriber.moves() > 0);
+        assert!(subscriber.gaps().is_empty(), "{:?}", subscriber.gaps());
         assert!(sessions.iter().all(|session| ends.get(session) == Some(&1)));
         assert_eq!(ends.len(), sessions.len());
     }
@@ -272,4 +312,8 @@ async fn a_client_that_retries_sees_no_failed_call_over_a_rolling_restart() {
         assert!(replica.stop().await);
     }
     assert!(drain.finish(Duration::from_secs(5)).await);
+    Rolled {
+        in_time,
+        retries: client.retries(),
+    }
 }

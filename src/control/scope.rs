@@ -49,13 +49,15 @@ impl Control {
     /// The session.
     ///
     /// # Errors
-    /// SESSION_NOT_FOUND when there is none that the caller sees; PERMISSION_DENIED when it is on a
+    /// SESSION_NOT_FOUND when there is none that the caller sees, NODE_UNAVAILABLE while the gateway
+    /// has not read all nodes since its start; PERMISSION_DENIED when it is on a
     /// node that the caller may not use.
     pub fn session(&self, id: &SessionId) -> Result<Arc<Session>, Failure> {
         let found = self.tracker.session(id);
-        let session = found
-            .filter(|session| self.owns(session))
-            .ok_or_else(|| Failure::session_not_found(id))?;
+        let session = match found.filter(|session| self.owns(session)) {
+            Some(session) => session,
+            None => return Err(self.missing(Failure::session_not_found(id))),
+        };
         self.caller.may_use(&session.node)?;
         Ok(session)
     }
@@ -83,10 +85,11 @@ impl Control {
     /// The call, with those of its sessions that the caller sees.
     ///
     /// # Errors
-    /// CALL_NOT_FOUND when there is none, or none of its sessions is seen.
+    /// CALL_NOT_FOUND when there is none, or none of its sessions is seen; NODE_UNAVAILABLE as with
+    /// [`Control::session`].
     pub fn call(&self, id: &CallId) -> Result<Call, Failure> {
         let call = self.tracker.call(id).and_then(|call| self.shown(call));
-        call.ok_or_else(|| Failure::call_not_found(id))
+        call.ok_or_else(|| self.missing(Failure::call_not_found(id)))
     }
 
     /// The calls, oldest first, likewise.
@@ -361,6 +364,13 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// What is not known: it does not exist once all nodes were read.
+    fn missing(&self, not_found: Failure) -> Failure {
+        let mut nodes = self.fleet.nodes();
+        let unread = nodes.find_map(|node| node.check_was_read().err());
+        unread.unwrap_or(not_found)
     }
 
     fn sees(&self, session: &Session) -> bool {

@@ -26,6 +26,9 @@ use crate::tracker::Labels;
 
 /// After which a retry makes sense when a node is away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long it has for its sessions to be read before what is unknown counts as not there: a node that
+/// is down for long must not keep clients asking.
+const FIRST_READ: Duration = Duration::from_secs(10);
 
 /// What the supervisor publishes of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,9 @@ pub struct Node {
     /// While it is up.
     event_link: Mutex<Option<Link>>,
     status: watch::Sender<NodeStatus>,
+    added_at: Instant,
+    /// Whether it has been in service once, its sessions known.
+    was_read: AtomicBool,
     figures: Mutex<Figures>,
     applications: Mutex<Applications>,
     /// Whether it shall get no new work.
@@ -114,6 +120,8 @@ impl Node {
             pool: Pool::new(spec.command_links),
             event_link: Mutex::default(),
             status: watch::Sender::new(status),
+            added_at: Instant::now(),
+            was_read: AtomicBool::new(false),
             figures: Mutex::default(),
             applications: Mutex::default(),
             is_drained: AtomicBool::new(false),
@@ -184,6 +192,26 @@ impl Node {
         match self.status.borrow().state {
             NodeState::Syncing | NodeState::Ready | NodeState::Draining => Ok(()),
             NodeState::Connecting | NodeState::Down | NodeState::Removed => Err(self.unavailable()),
+        }
+    }
+
+    /// Whether its sessions were read once, or it has had its time for that: so what is not known does
+    /// not exist.
+    ///
+    /// # Errors
+    /// NODE_UNAVAILABLE when a session may be there that is not known yet.
+    pub fn check_was_read(&self) -> Result<(), Failure> {
+        let has_had_time = || self.added_at.elapsed() >= FIRST_READ;
+        match self.was_read.load(Ordering::Acquire) || has_had_time() {
+            true => Ok(()),
+            false => {
+                let message = format!(
+                    "the sessions of node {} are not known yet; ask again, another replica may answer",
+                    self.id
+                );
+                let failure = Failure::new(Reason::NodeUnavailable, message);
+                Err(failure.retry_after(RETRY_AFTER).node(&self.id))
+            }
         }
     }
 
@@ -443,6 +471,9 @@ impl Node {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
+            if matches!(status.state, NodeState::Ready | NodeState::Draining) {
+                self.was_read.store(true, Ordering::Release);
+            }
             new_state = (before.state != status.state).then_some(status.state);
             before != *status
         });

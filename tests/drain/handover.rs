@@ -3,6 +3,7 @@
 use super::*;
 use crate::client::has_retry;
 use crate::faults::count_received;
+use switchgate::sim::Fault;
 
 async fn get_job(gateway: &Gateway, id: &str) -> Result<pb::Job, tonic::Status> {
     let request = pb::GetJobRequest {
@@ -52,4 +53,23 @@ async fn the_same_request_at_another_gateway_gets_a_call_that_rings_at_the_end()
     one.stopped().await;
     crate::client::hang_up(&two, &session.session_id).await;
     two.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_has_not_read_its_node_yet_does_not_say_that_there_is_no_such_session() {
+    let drain = Drain::new();
+    let sim = Sim::new(SimConfig::default(), &drain);
+    // For longer than the test asks.
+    sim.inject(Fault::RefuseConnections(Duration::from_millis(500)));
+    let gateway = Gateway::over_unready(sim, drain, |_| {}).await;
+    let unknown = crate::client::tag();
+    let status = crate::client::get(&gateway, &unknown).await.unwrap_err();
+    let expected = (Code::Unavailable, "NODE_UNAVAILABLE".to_owned());
+    assert_eq!(code_and_reason(&status), expected, "{status:?}");
+    assert!(has_retry(&status));
+    gateway.in_service().await;
+    let status = crate::client::get(&gateway, &unknown).await.unwrap_err();
+    let expected = (Code::NotFound, "SESSION_NOT_FOUND".to_owned());
+    assert_eq!(code_and_reason(&status), expected, "{status:?}");
+    gateway.stop().await;
 }

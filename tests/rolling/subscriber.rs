@@ -12,6 +12,9 @@ use switchgate::pb::subscribe_start::Position;
 use switchgate::pb::{self, SubscribeResponse};
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::client::lazily;
 
@@ -35,6 +38,7 @@ struct Heard {
     ends: Mutex<HashMap<String, usize>>,
     /// Events, by what identifies them at every gateway.
     events: Mutex<HashSet<(String, u64)>>,
+    gaps: Mutex<Vec<String>>,
     streams: AtomicUsize,
 }
 
@@ -54,6 +58,10 @@ impl Subscriber {
     /// How often it went to another gateway.
     pub(super) fn moves(&self) -> usize {
         self.heard.streams.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    pub(super) fn gaps(&self) -> Vec<String> {
+        self.heard.gaps.lock().unwrap().clone()
     }
 
     pub(super) fn ends(&self) -> HashMap<String, usize> {
@@ -92,7 +100,9 @@ impl Heard {
                     ends.entry(session.session_id).or_insert(1);
                 }
             }
-            Message::Gap(gap) => panic!("{gap:?}"),
+            Message::Gap(gap) => {
+                self.gaps.lock().unwrap().push(format!("{gap:?}"));
+            }
             Message::Checkpoint(_) | Message::SnapshotEnd(_) | Message::NodeState(_) => {}
         }
     }
@@ -134,8 +144,13 @@ async fn subscribe(
         }),
         ..Default::default()
     };
-    let stream = EventServiceClient::new(lazily(address))
-        .subscribe(request)
-        .await?;
+    let channel = lazily(address);
+    // One that has not read its nodes yet cannot tell what there is.
+    let mut health = HealthClient::new(channel.clone());
+    let checked = health.check(HealthCheckRequest::default()).await?;
+    if checked.into_inner().status() != ServingStatus::Serving {
+        return Err(Status::unavailable("does not serve"));
+    }
+    let stream = EventServiceClient::new(channel).subscribe(request).await?;
     Ok(stream.into_inner())
 }
