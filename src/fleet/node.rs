@@ -67,7 +67,7 @@ pub struct Node {
     event_link: Mutex<Option<Link>>,
     status: watch::Sender<NodeStatus>,
     added_at: Instant,
-    /// Whether it has been in service once, its sessions known.
+    /// Whether its sessions were known once.
     was_read: AtomicBool,
     figures: Mutex<Figures>,
     applications: Mutex<Applications>,
@@ -213,6 +213,11 @@ impl Node {
                 Err(failure.retry_after(RETRY_AFTER).node(&self.id))
             }
         }
+    }
+
+    /// All its sessions are known, and its events tell of those to come.
+    pub(super) fn is_read(&self) {
+        self.was_read.store(true, Ordering::Release);
     }
 
     /// Waits until it has a link for commands, which says nothing of its events.
@@ -471,9 +476,6 @@ impl Node {
         self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
-            if matches!(status.state, NodeState::Ready | NodeState::Draining) {
-                self.was_read.store(true, Ordering::Release);
-            }
             new_state = (before.state != status.state).then_some(status.state);
             before != *status
         });

@@ -190,6 +190,7 @@ impl Supervisor {
         while let Err(error) = syncer.look(false).await {
             self.sync_failed(&error).await;
         }
+        self.node.is_read();
         self.compare_counts(&syncer).await
     }
 

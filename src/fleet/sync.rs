@@ -108,7 +108,12 @@ impl Syncer {
     pub(super) async fn identify(&self) -> Result<(), SyncError> {
         let core_uuid = self.ask.value("global_getvar core_uuid").await?;
         let version = self.ask.value("version short").await?;
-        self.node.told_status(&self.ask.text("status").await?);
+        let status = self.ask.text("status").await?;
+        self.node.told_status(&status);
+        // The core's own count, which does not lag: nothing is there that a list could miss.
+        if has_no_sessions(&status) {
+            self.node.is_read();
+        }
         self.node.forget_applications();
         self.node.update(|status| status.version = version);
         self.sink.meet(&core_uuid);
@@ -361,4 +366,12 @@ fn is_suspicious(session: &Session, listed: &List) -> bool {
             .is_some_and(|call_state| call_state != session.call_state)
             || row.peer != session.peer
     })
+}
+
+/// Whether `status` counts no session (`status_function` in FreeSWITCH's `mod_commands.c`): `0
+/// session(s) - peak 4, last 5min 4`.
+fn has_no_sessions(status: &str) -> bool {
+    status
+        .lines()
+        .any(|line| line.trim_start().starts_with("0 session(s) - peak"))
 }
