@@ -1,6 +1,6 @@
 //! Every RPC of the descriptor set by every kind of caller: a new RPC needs a row.
 
-mod raw;
+pub(crate) mod raw;
 mod table;
 
 use std::collections::BTreeSet;

@@ -113,7 +113,7 @@ fn tokens() -> Vec<TokenConfig> {
 }
 
 /// The callers, the tenants, and a role that may have its values expanded.
-fn with_tenants(config: &mut Config) {
+pub(crate) fn with_tenants(config: &mut Config) {
     let all = || NamesConfig {
         allow: vec!["*".to_owned()],
         deny: Vec::new(),

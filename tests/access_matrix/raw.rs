@@ -10,7 +10,7 @@ use crate::gateway::within;
 
 /// Messages as they are on the wire.
 #[derive(Debug, Clone, Copy, Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

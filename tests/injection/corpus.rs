@@ -56,9 +56,7 @@ const PAYLOADS: [&str; 8] = [
 /// At least 500 of them, each once.
 pub(super) fn corpus() -> Vec<String> {
     let mut all: Vec<String> = KNOWN.iter().map(|known| (*known).to_owned()).collect();
-    for (before, after) in FRAMES {
-        all.extend(PAYLOADS.map(|payload| format!("x{before}{payload}{after}")));
-    }
+    all.extend(framed(&PAYLOADS));
     for payload in PAYLOADS {
         all.push(payload.to_owned());
         all.push(format!("sofia/internal/answer@127.0.0.1,{payload}"));
@@ -71,6 +69,14 @@ pub(super) fn corpus() -> Vec<String> {
     let mut seen = BTreeSet::new();
     all.retain(|text| seen.insert(text.clone()));
     all
+}
+
+/// Each payload behind, and within, all that might let it out.
+pub(super) fn framed<T: AsRef<str>>(payloads: &[T]) -> impl Iterator<Item = String> {
+    FRAMES.into_iter().flat_map(move |(before, after)| {
+        let payloads = payloads.iter().map(AsRef::as_ref);
+        payloads.map(move |payload| format!("x{before}{payload}{after}"))
+    })
 }
 
 #[test]

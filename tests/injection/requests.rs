@@ -2,16 +2,29 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, MethodDescriptor, Value};
 use switchgate::pb;
 use switchgate::pb::session_service_client::SessionServiceClient;
 use tonic::Status;
 
+use crate::access_matrix::raw::Raw;
 use crate::client::{ANSWERS, to, with_deadline};
 use crate::seeds::house::{House, InProcess};
 
 const RECORDING: &str = "/tmp/switchgate.wav";
+
+/// RPCs that place calls.
+const CALLING: [&str; 6] = [
+    "Originate",
+    "OriginateStream",
+    "Bridge",
+    "AttendedTransfer",
+    "RunJob",
+    "StartJob",
+];
 
 /// What requests are about.
 #[derive(Debug, Clone, Default)]
@@ -24,19 +37,26 @@ pub(super) struct Subject {
 // === impl Subject ===
 
 impl Subject {
-    /// Legs in the state in which the RPC works.
-    pub(super) async fn of(house: &House, rpc: &str) -> Self {
+    /// Legs in the state in which the RPC works. A tenant's are those that it places itself.
+    pub(super) async fn of(house: &House, rpc: &str, places: bool) -> Self {
         let node = "sim-0".parse().unwrap();
         house.control.fleet.set_drained(&node, false).unwrap();
-        // A node takes but so many sessions a second.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let places = places || rpc.ends_with("Job");
+        if places || CALLING.contains(&rpc) {
+            // A node takes but so many sessions a second.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         let mut sessions = SessionServiceClient::new(house.server.clone());
-        let (session, job) = match rpc {
-            "Respond" => (arrived(house).await, String::new()),
-            _ => answered(&mut sessions).await,
+        let (session, job) = match (places, rpc) {
+            (true, _) => answered(&mut sessions).await,
+            (false, "Respond" | "Answer" | "PreAnswer" | "RingReady" | "Deflect") => {
+                (arrived(house, "park").await, String::new())
+            }
+            (false, _) => (arrived(house, "answer").await, String::new()),
         };
-        let other = match rpc {
-            "Bridge" | "Eavesdrop" | "AttendedTransfer" => answered(&mut sessions).await.0,
+        let other = match (rpc, places) {
+            ("Bridge" | "Eavesdrop" | "AttendedTransfer", true) => answered(&mut sessions).await.0,
+            ("Bridge" | "Eavesdrop" | "AttendedTransfer", false) => arrived(house, "answer").await,
             _ => String::new(),
         };
         if rpc.ends_with("Recording") && rpc != "StartRecording" {
@@ -131,9 +151,9 @@ async fn answered(sessions: &mut SessionServiceClient<InProcess>) -> (String, St
     (placed.session.unwrap().session_id, placed.job_id)
 }
 
-/// An inbound leg that nobody has answered.
-async fn arrived(house: &House) -> String {
-    let uuid = house.sims[0].place_inbound("park", "1000");
+/// An inbound leg to a destination that parks it.
+async fn arrived(house: &House, destination: &str) -> String {
+    let uuid = house.sims[0].place_inbound(destination, "1000");
     let id = uuid.parse().unwrap();
     while house
         .control
@@ -152,21 +172,26 @@ pub(super) async fn ask(
     method: &MethodDescriptor,
     message: DynamicMessage,
 ) -> Result<(), Status> {
+    ask_bytes(house, method, message.encode_to_vec()).await
+}
+
+/// The same with a message as it is on the wire.
+pub(super) async fn ask_bytes(
+    house: &House,
+    method: &MethodDescriptor,
+    message: Vec<u8>,
+) -> Result<(), Status> {
     let service = method.parent_service().full_name();
     let path = PathAndQuery::try_from(format!("/{service}/{}", method.name())).unwrap();
-    let codec = tonic_prost::ProstCodec::<DynamicMessage, ()>::default();
     let mut client = tonic::client::Grpc::new(house.server.clone());
     client.ready().await.unwrap();
-    let request = with_deadline(message, Duration::from_secs(5));
+    let request = with_deadline(Bytes::from(message), Duration::from_secs(5));
     if !method.is_server_streaming() {
-        return client.unary(request, path, codec).await.map(drop);
+        return client.unary(request, path, Raw).await.map(drop);
     }
-    let mut streaming = client
-        .server_streaming(request, path, codec)
-        .await?
-        .into_inner();
+    let mut streaming = client.server_streaming(request, path, Raw).await?;
     let told = async {
-        while streaming.message().await?.is_some() {}
+        while streaming.get_mut().message().await?.is_some() {}
         Ok(())
     };
     let told = tokio::time::timeout(Duration::from_secs(1), told);

@@ -78,13 +78,7 @@ fn put(message: &mut DynamicMessage, way: &[FieldDescriptor], is_key: bool, text
                 _ => DynamicMessage::new(inner),
             };
             put(&mut inner_message, rest, is_key, text);
-            // A matcher without a name would be refused whatever its test is.
-            if let Some(name) = inner_message.descriptor().get_field_by_name("name")
-                && rest.first().is_some_and(|field| field.name() != "name")
-                && inner_message.get_field(&name).as_str() == Some("")
-            {
-                inner_message.set_field(&name, Value::String("Event-Name".to_owned()));
-            }
+            complete(&mut inner_message, rest);
             Value::Message(inner_message)
         }
         _ => text_value(),
@@ -95,10 +89,50 @@ fn put(message: &mut DynamicMessage, way: &[FieldDescriptor], is_key: bool, text
     }
 }
 
+/// Adds what a message would be refused without, whatever the field on the `way` is.
+fn complete(message: &mut DynamicMessage, way: &[FieldDescriptor]) {
+    let descriptor = message.descriptor();
+    let (field, text) = match descriptor.name() {
+        "OriginateApplication" => ("name", "echo"),
+        "OriginateExtension" => ("number", "answer"),
+        _ => ("name", "Event-Name"),
+    };
+    if let Some(needed) = descriptor.get_field_by_name(field)
+        && way.first().is_some_and(|first| first.name() != field)
+        && message.get_field(&needed).as_str() == Some("")
+    {
+        message.set_field(&needed, Value::String(text.to_owned()));
+    }
+}
+
 /// All RPCs of the API.
 pub(super) fn methods() -> Vec<MethodDescriptor> {
     let pool = DescriptorPool::decode(pb::DESCRIPTOR).unwrap();
     pool.services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .collect()
+}
+
+/// The RPC of this name.
+pub(super) fn method(name: &str) -> MethodDescriptor {
+    let mut all = methods().into_iter();
+    all.find(|method| method.name() == name).unwrap()
+}
+
+/// Names the application of a request that has one.
+pub(super) fn run(request: &mut DynamicMessage, name: &str) {
+    let descriptor = request.descriptor();
+    let Some(field) = descriptor.get_field_by_name("application") else {
+        return;
+    };
+    let name = Value::String(name.to_owned());
+    match field.kind() {
+        Kind::String => request.set_field(&field, name),
+        _ if request.has_field(&field) => {
+            if let Value::Message(application) = request.get_field_mut(&field) {
+                application.set_field_by_name("name", name);
+            }
+        }
+        _ => {}
+    }
 }

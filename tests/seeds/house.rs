@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use http::header::{AUTHORIZATION, HeaderValue};
 use switchgate::app::App;
 use switchgate::config::{Config, NodeAddress, NodeConfig};
 use switchgate::control::{Once, Parts};
@@ -46,7 +47,11 @@ struct SimDialer(Vec<Sim>);
 /// most of the time, and is tested elsewhere. Deadlines, conversion and everything behind them are
 /// those of the server.
 #[derive(Clone)]
-pub(crate) struct InProcess(Api);
+pub(crate) struct InProcess {
+    api: Api,
+    /// What proves who asks.
+    authorization: Option<HeaderValue>,
+}
 
 // === impl SimDialer ===
 
@@ -63,6 +68,16 @@ impl Dialer for SimDialer {
 
 // === impl InProcess ===
 
+impl InProcess {
+    /// The same server, asked with this token.
+    pub(crate) fn asked_by(&self, token: &str) -> Self {
+        Self {
+            api: self.api.clone(),
+            authorization: Some(format!("Bearer {token}").parse().unwrap()),
+        }
+    }
+}
+
 impl tower::Service<http::Request<Body>> for InProcess {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -72,8 +87,12 @@ impl tower::Service<http::Request<Body>> for InProcess {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let api = self.0.clone();
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let api = self.api.clone();
+        if let Some(authorization) = &self.authorization {
+            let headers = request.headers_mut();
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         Box::pin(async move { Ok(api.answer(request, &Peer::inside()).await) })
     }
 }
@@ -83,8 +102,14 @@ impl tower::Service<http::Request<Body>> for InProcess {
 impl House {
     /// Does not wait for the nodes.
     pub(crate) async fn open(nodes: usize) -> Self {
+        Self::tuned(nodes, |_| {}).await
+    }
+
+    /// The same with a configuration that is changed.
+    pub(crate) async fn tuned(nodes: usize, tune: impl FnOnce(&mut Config)) -> Self {
         let sim_drain = Drain::new();
         let mut config = config();
+        tune(&mut config);
         let mut sims = Vec::new();
         for at in 0..nodes {
             let name = format!("sim-{at}");
@@ -103,7 +128,10 @@ impl House {
             .await
             .unwrap();
         let (control, once) = (app.control().clone(), Arc::clone(app.once()));
-        let server = InProcess(app.api().clone());
+        let server = InProcess {
+            api: app.api().clone(),
+            authorization: None,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let app = sim_drain.spawn(app.run(async move {
             let _ = stopped.await;
