@@ -3,6 +3,7 @@
 
 mod attack;
 mod corpus;
+mod live;
 mod requests;
 mod slots;
 mod tenants;

@@ -111,6 +111,24 @@ impl RawLink {
         }
     }
 
+    /// All events up to the one of this subclass, as they came.
+    pub(crate) async fn until_subclass(&mut self, subclass: &str) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut early = std::mem::take(&mut self.events).into_iter();
+        loop {
+            let frame = match early.next() {
+                Some(frame) => frame,
+                None => self.frame().await,
+            };
+            let Some(event) = frame.event() else { continue };
+            if event.get("Event-Subclass") == subclass {
+                self.events = early.collect();
+                return events;
+            }
+            events.push(event);
+        }
+    }
+
     async fn frame(&mut self) -> Frame {
         loop {
             if let Some(frame) = take_frame(&mut self.buffer, Side::Server, 0.0) {

@@ -29,6 +29,9 @@ const NAMING: [(&str, &str); 5] = [
 /// FreeSWITCH.
 const MOST_USES: usize = 20;
 
+/// What is asked of a link that is silent.
+const PROBES: [&[u8]; 2] = [b"noevents\n\n", b"event plain HEARTBEAT\n\n"];
+
 /// Wrongs of one field that are told: the others would be the same.
 const MOST_WRONGS: usize = 5;
 
@@ -99,8 +102,7 @@ impl Tally {
 impl Usual {
     async fn of(attack: &Attack, house: &House, method: &MethodDescriptor, slots: &[Slot]) -> Self {
         let (sim, places) = (&house.sims[0], attack.places());
-        // Asked of a link that is silent.
-        let mut shapes = BTreeSet::from([Shape::of(b"noevents\n\n")]);
+        let mut shapes: BTreeSet<_> = PROBES.iter().map(|probe| Shape::of(probe)).collect();
         let mut most = 0;
         let filled = slots
             .iter()
@@ -239,7 +241,12 @@ impl Attack {
                 // It would be seen again and again.
                 used = MOST_USES;
             }
-            let arrived = arrived(&place, text, &outcome, &channels, &subject.session, others);
+            // Others than the usual one may be done before one can look.
+            let place = match self.application {
+                None => &*place,
+                Some(_) => "",
+            };
+            let arrived = arrived(place, text, &outcome, &channels, &subject.session, others);
             if let Err(what) = arrived {
                 wrong(what);
             }
@@ -291,8 +298,8 @@ fn is_tenant(caller: &str) -> bool {
 
 /// Commands without those that a link asks by itself.
 fn asked_for(received: &[Vec<u8>]) -> usize {
-    let by_itself = |raw: &&Vec<u8>| !raw.starts_with(b"noevents");
-    received.iter().filter(by_itself).count()
+    let is_probe = |raw: &Vec<u8>| PROBES.contains(&&**raw);
+    received.iter().filter(|raw| !is_probe(raw)).count()
 }
 
 fn is_among(channel: &ChannelView, others: &[ChannelView]) -> bool {
@@ -330,7 +337,13 @@ fn arrived(
     let held = |channel: &ChannelView| variable(channel, name).unwrap_or_default() == text;
     match holders.any(held) {
         true => Ok(()),
-        false => Err(format!("no channel's {name} is this string")),
+        false => {
+            let held: Vec<_> = channels
+                .iter()
+                .filter_map(|channel| variable(channel, name))
+                .collect();
+            Err(format!("not among {name} of all channels: {held:?}"))
+        }
     }
 }
 

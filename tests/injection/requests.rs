@@ -82,6 +82,14 @@ impl Subject {
         }
     }
 
+    /// One leg that is there.
+    pub(super) fn about(session: &str) -> Self {
+        Self {
+            session: session.to_owned(),
+            ..Self::default()
+        }
+    }
+
     /// A request of this RPC that works.
     pub(super) fn request(&self, message: &MessageDescriptor) -> DynamicMessage {
         let mut request = DynamicMessage::new(message.clone());
