@@ -29,8 +29,12 @@ const NAMING: [(&str, &str); 5] = [
 /// FreeSWITCH.
 const MOST_USES: usize = 20;
 
-/// What is asked of a link that is silent.
-const PROBES: [&[u8]; 2] = [b"noevents\n\n", b"event plain HEARTBEAT\n\n"];
+/// What the gateway asks by itself: of a link that is silent, and when sessions seem to be missing.
+const PROBES: [&[u8]; 3] = [
+    b"noevents\n\n",
+    b"event plain HEARTBEAT\n\n",
+    b"api show channels as json\n\n",
+];
 
 /// Wrongs of one field that are told: the others would be the same.
 const MOST_WRONGS: usize = 5;

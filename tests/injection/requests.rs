@@ -11,10 +11,13 @@ use switchgate::pb::session_service_client::SessionServiceClient;
 use tonic::Status;
 
 use crate::access_matrix::raw::Raw;
-use crate::client::{ANSWERS, to, with_deadline};
+use crate::client::{to, with_deadline};
 use crate::seeds::house::{House, InProcess};
 
 const RECORDING: &str = "/tmp/switchgate.wav";
+
+/// Answers without a far end: the strings are what this is about.
+const ENDPOINT: &str = "sim/answer";
 
 /// RPCs that place calls.
 const CALLING: [&str; 6] = [
@@ -106,7 +109,7 @@ impl Subject {
                 ("RemoveNodeRequest", "node_id") => text("sim-8"),
                 (_, "node_id") => text("sim-0"),
                 (_, "address") => text("sim-9:8021"),
-                (_, "endpoints" | "endpoint") => text(ANSWERS),
+                (_, "endpoints" | "endpoint") => text(ENDPOINT),
                 (_, "command") => text("status"),
                 (_, "application") if field.kind() == Kind::String => text("sleep"),
                 ("ExecuteRequest" | "BroadcastRequest", "arguments") => text("1"),
@@ -155,7 +158,7 @@ fn second(kind: &Kind) -> Value {
 }
 
 async fn answered(sessions: &mut SessionServiceClient<InProcess>) -> (String, String) {
-    let placed = sessions.originate(to(ANSWERS)).await.unwrap().into_inner();
+    let placed = sessions.originate(to(ENDPOINT)).await.unwrap().into_inner();
     (placed.session.unwrap().session_id, placed.job_id)
 }
 

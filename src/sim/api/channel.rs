@@ -121,17 +121,16 @@ fn usage(name: &str) -> &'static str {
     }
 }
 
-/// `uuid_setvar <uuid> <name> [<value>]`: the value is trimmed, loses quotes around it and has its
-/// escapes read, since the line is split by spaces.
+/// `uuid_setvar <uuid> <name> [<value>]`: the value loses spaces and quotes around it, then has its
+/// escapes read, which may be spaces too, since the line is split by spaces.
 fn setvar(world: &mut World, uuid: &str, rest: &str) -> String {
     let (name, value) = rest.split_once(' ').unwrap_or((rest, ""));
     if name.is_empty() {
         return "-ERR No variable specified\n".to_owned();
     }
-    let cleaned = quoting::separate(&value.replace(' ', "\\s"), ' ', 2)
-        .into_iter()
-        .next();
-    set(world, uuid, name, cleaned.unwrap_or_default().trim());
+    let value = value.trim_matches(' ').replace(' ', "\\s");
+    let cleaned = quoting::separate(&value, ' ', 2).into_iter().next();
+    set(world, uuid, name, &cleaned.unwrap_or_default());
     "+OK\n".to_owned()
 }
 
