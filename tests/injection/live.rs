@@ -122,6 +122,7 @@ const FIELDS: [Field; 19] = [
     },
     Field {
         step: 8,
+        prefix: "sip:park@127.0.0.1;x=",
         application: "redirect",
         ..field("Deflect", "uri")
     },
@@ -275,8 +276,16 @@ fn corpus() -> Vec<String> {
     plain.chain(framed(&PAYLOADS)).collect()
 }
 
+/// What was asked for in this field, and before it: what is queued on a leg runs later.
+#[derive(Default)]
+struct Asked {
+    endpoints: BTreeSet<String>,
+    applications: BTreeSet<&'static str>,
+    texts: BTreeSet<String>,
+}
+
 /// What an event shows that nobody asked for.
-fn harm(event: &Event, field: &Field, accepted: &BTreeSet<&str>) -> Option<String> {
+fn harm(event: &Event, asked: &Asked) -> Option<String> {
     let get = |name: &str| event.get(name);
     if event
         .headers
@@ -303,14 +312,16 @@ fn harm(event: &Event, field: &Field, accepted: &BTreeSet<&str>) -> Option<Strin
         }
         "CHANNEL_EXECUTE" => {
             let (application, data) = (get("Application"), get("Application-Data"));
-            let is_asked_for = application == field.application
-                && (!matches!(field.held, Held::Variable(_)) || accepted.contains(data));
+            // The others get the string among other words.
+            let is_exact = matches!(application, "echo" | "log");
+            let is_asked_for = asked.applications.contains(application)
+                && (!is_exact || asked.texts.contains(data));
             (data.contains(CANARY) && !is_asked_for)
                 .then(|| format!("the application {application} {data} ran"))
         }
         "CHANNEL_CREATE" => {
             let name = get("Channel-Name");
-            let is_asked_for = accepted.contains(name) && field.name == "endpoints";
+            let is_asked_for = asked.endpoints.contains(name);
             (name.contains(CANARY) && !is_asked_for).then(|| format!("{name} was called"))
         }
         _ => None,
@@ -323,16 +334,21 @@ async fn a_real_freeswitch_does_what_it_is_asked_for_and_no_more() {
         let mut scene = Scene::begin(gateway).await;
         let bystander = scene.parked().await;
         let globals = scene.api("global_getvar").await;
-        let (mut asked, mut wrongs) = (0, Vec::new());
+        let (mut asked, mut requests, mut wrongs) = (Asked::default(), 0, Vec::new());
         for field in &FIELDS {
             let texts: Vec<_> = corpus()
                 .into_iter()
                 .step_by(field.step)
                 .map(|text| format!("{}{text}", field.prefix))
                 .collect();
+            asked.applications.insert(field.application);
+            asked.texts.extend(texts.iter().cloned());
+            if field.name == "endpoints" {
+                asked.endpoints.extend(texts.iter().cloned());
+            }
             let mut accepted = BTreeSet::new();
             for text in &texts {
-                asked += 1;
+                requests += 1;
                 if scene.try_one(field, text).await {
                     accepted.insert(text.as_str());
                 }
@@ -345,9 +361,7 @@ async fn a_real_freeswitch_does_what_it_is_asked_for_and_no_more() {
                 texts.len(),
                 events.len()
             );
-            let harm = events
-                .iter()
-                .filter_map(|event| harm(event, field, &accepted));
+            let harm = events.iter().filter_map(|event| harm(event, &asked));
             wrongs.extend(harm.take(5).map(|harm| format!("{place}: {harm}")));
             if field.held == Held::Header {
                 let seen: BTreeSet<_> = events
@@ -364,18 +378,14 @@ async fn a_real_freeswitch_does_what_it_is_asked_for_and_no_more() {
             );
             assert_eq!(scene.api("global_getvar").await, globals, "{place}");
         }
-        println!("{asked} requests");
+        println!("{requests} requests");
         let made = std::mem::take(&mut scene.made);
         for id in &made {
             scene.api(&format!("uuid_kill {id}")).await;
         }
         // Their ends show all their variables.
         let events = scene.events().await;
-        wrongs.extend(
-            events
-                .iter()
-                .filter_map(|event| harm(event, &FIELDS[0], &BTreeSet::new())),
-        );
+        wrongs.extend(events.iter().filter_map(|event| harm(event, &asked)));
         let channels = scene.api("show channels").await;
         let left: Vec<_> = channels
             .lines()
