@@ -50,7 +50,7 @@ fn find_delimiter(text: &str, delimiter: char) -> Option<usize> {
 }
 
 /// Strips quotes, escapes and outer spaces (`cleanup_separated_string`).
-fn cleanup(text: &str, delimiter: char) -> String {
+pub(super) fn cleanup(text: &str, delimiter: char) -> String {
     let text = text.trim_start_matches(' ');
     let mut out = String::with_capacity(text.len());
     // Length up to which the text is kept: spaces at the end go, unless quoted.

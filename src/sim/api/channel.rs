@@ -128,9 +128,7 @@ fn setvar(world: &mut World, uuid: &str, rest: &str) -> String {
     if name.is_empty() {
         return "-ERR No variable specified\n".to_owned();
     }
-    let value = value.trim_matches(' ').replace(' ', "\\s");
-    let cleaned = quoting::separate(&value, ' ', 2).into_iter().next();
-    set(world, uuid, name, &cleaned.unwrap_or_default());
+    set(world, uuid, name, &quoting::cleanup(value, ' '));
     "+OK\n".to_owned()
 }
 
