@@ -21,10 +21,9 @@ use slots::methods;
 
 /// Fields whose strings go on to a node, if only as a part of a command: that none is accepted would
 /// mean that the request around it is refused for something else.
-const REACHING: [&str; 22] = [
+const REACHING: [&str; 21] = [
     "Broadcast arguments",
     "Deflect uri",
-    "Execute application",
     "Execute arguments",
     "Originate application.arguments",
     "Originate caller_id_name",
