@@ -12,7 +12,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, info_span};
 
 use super::NodeSpec;
-use super::counts::{LinksNow, NodeCounts};
+use super::counts::NodeCounts;
 use super::figures::Figures;
 use super::placement::{Load, Recent};
 use super::pool::Pool;
@@ -23,6 +23,8 @@ use crate::esl::{Command, Credentials, Event, Link, LinkError, Reply};
 use crate::events::EventSet;
 use crate::telemetry::{self, SPANS};
 use crate::tracker::Labels;
+
+mod told;
 
 /// After which a retry makes sense when a node is away.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -237,51 +239,6 @@ impl Node {
         let mut status = self.status.subscribe();
         // The sender is ours, so the wait ends only when it is fulfilled.
         let _ = status.wait_for(|status| status.state != state).await;
-    }
-
-    /// What it says of itself.
-    pub fn figures(&self) -> Figures {
-        *lock(&self.figures)
-    }
-
-    /// Command links that live, and those that are configured.
-    pub fn command_links(&self) -> (usize, usize) {
-        (self.pool.live(), self.pool.size())
-    }
-
-    /// What happened to it.
-    pub fn counts(&self) -> &NodeCounts {
-        &self.counts
-    }
-
-    /// Its links as they are, by kind.
-    pub fn links(&self) -> [LinksNow<'_>; 3] {
-        let event = lock(&self.event_link).as_ref().map(Link::queued);
-        let query = self.pool.aside_queued();
-        let one = |kind, queued: Option<usize>, counts| LinksNow {
-            kind,
-            configured: 1,
-            up: usize::from(queued.is_some()),
-            queued: queued.unwrap_or(0),
-            counts,
-        };
-        let commands = LinksNow {
-            kind: "command",
-            configured: self.pool.size(),
-            up: self.pool.live(),
-            queued: self.pool.queued(),
-            counts: &self.counts.command_links,
-        };
-        [
-            one("event", event, &self.counts.event_link),
-            commands,
-            one("query", query, &self.counts.query_link),
-        ]
-    }
-
-    /// Commands under way.
-    pub fn commands_under_way(&self) -> usize {
-        self.pool.load()
     }
 
     /// Sends a command and waits for the reply. Commands for the same session keep their order.
