@@ -21,6 +21,7 @@ pub use identities::{
     count_keys, jwks_url, random_token,
 };
 pub use limits::{Holds, Limits, LimitsConfig, Permit};
+pub(crate) use named::acts_on_partner;
 #[cfg(any(test, fuzzing))]
 pub use named::try_names;
 pub use ready::READY_ROLES;

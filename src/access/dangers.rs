@@ -19,7 +19,7 @@ pub(super) enum Danger {
 use Danger::{Host, Node, Wrapper};
 
 /// Api commands.
-const COMMANDS: [(&str, Danger); 63] = [
+const COMMANDS: [(&str, Danger); 69] = [
     // `system_function` and its like in `mod_commands.c`: a shell or a process.
     ("system", Host),
     ("bg_system", Host),
@@ -55,6 +55,11 @@ const COMMANDS: [(&str, Danger); 63] = [
     // `mod_http_cache.c` too.
     ("curl_sendfile", Host),
     ("http_put", Host),
+    // Both fetch what a URL names, which may be a file of the host or a service that trusts it.
+    ("curl", Host),
+    ("http_get", Host),
+    ("http_tryget", Host),
+    ("http_prefetch", Host),
     // `expand_function`: an api whose arguments are expanded; `eval_function`: `${api}` runs.
     ("expand", Wrapper),
     ("eval", Wrapper),
@@ -65,6 +70,10 @@ const COMMANDS: [(&str, Danger); 63] = [
     // `json_function`: its command `fsapi` runs any api (`json_api_function`), `execute` any
     // application.
     ("json", Wrapper),
+    // `tone_detect_session_function` in `mod_commands.c`, `page_api_function` in `mod_dptools.c`: each
+    // takes the name of an application.
+    ("tone_detect", Wrapper),
+    ("page", Wrapper),
     // `alias_function` gives commands of the console other names (`switch_console_set_alias`).
     ("alias", Wrapper),
     // `cond_function` and `regex` run nothing, but `chat_api_function` in `mod_dptools.c` reaches the
@@ -120,7 +129,7 @@ const PARTLY: [(&str, &[&str]); 3] = [
 ];
 
 /// Applications.
-const APPLICATIONS: [(&str, Danger); 44] = [
+const APPLICATIONS: [(&str, Danger); 47] = [
     // `system_session_function`, `bgsystem_session_function` in `mod_dptools.c`.
     ("system", Host),
     ("bgsystem", Host),
@@ -149,6 +158,8 @@ const APPLICATIONS: [(&str, Danger); 44] = [
     ("mkdir", Host),
     ("rename", Host),
     ("curl_sendfile", Host),
+    // As the api command.
+    ("curl", Host),
     // `eval_function` runs what `${api}` in its argument names.
     ("eval", Wrapper),
     // Others that take the name of an application: `limit_execute_function`,
@@ -163,6 +174,8 @@ const APPLICATIONS: [(&str, Danger); 44] = [
     ("sched_broadcast", Wrapper),
     ("tone_detect", Wrapper),
     ("spandsp_start_tone_detect", Wrapper),
+    // `spandsp_fax_detect_session_function` in `mod_spandsp.c` takes an application.
+    ("spandsp_start_fax_detect", Wrapper),
     ("page", Wrapper),
     ("rayo", Wrapper),
     ("rayo-app-exec", Wrapper),
@@ -172,6 +185,8 @@ const APPLICATIONS: [(&str, Danger); 44] = [
     // `event_function` fires any event, on which FreeSWITCH acts; `presence_function` too.
     ("event", Node),
     ("set_global", Node),
+    // `sched_cancel_function` deletes the tasks of anybody.
+    ("sched_cancel", Node),
     ("verbose_events", Node),
     ("capture_text", Node),
     ("session_loglevel", Node),
@@ -199,8 +214,20 @@ const CROSSING: [&str; 8] = [
 /// names, `yaml_dialplan_hunt` in `mod_yaml.c` what its file says.
 const SCRIPTED_DIALPLANS: [&str; 2] = ["lua", "yaml"];
 
+/// The dialplan whose extension is a list of applications (`inline_dialplan_hunt` in
+/// `mod_dptools.c`).
+const INLINE: &str = "inline";
+
 /// What is a marker of something hidden in a text that is a command or the argument of one.
-const MARKERS: [&str; 4] = ["${", "shell_stream://", "loopback/app=", "group_confirm_"];
+const MARKERS: [&str; 3] = ["shell_stream://", "loopback/app=", "group_confirm_"];
+/// An expansion, which whoever writes it to the wire refuses or lets through.
+pub(super) const EXPANSION: &str = "${";
+
+/// Ends of the names of variables that say to where a call goes, and parts of others: such as
+/// `force_transfer_dialplan`, `valet_parking_orbit_exten`, `hold_hangup_xfer_exten`,
+/// `transfer_after_bridge`, `transfer_fallback_extension`.
+const ROUTE_ENDS: [&str; 3] = ["_dialplan", "_exten", "_extension"];
+const ROUTE_PARTS: [&str; 3] = ["transfer_", "_orbit", "_xfer"];
 
 // === impl Danger ===
 
@@ -252,11 +279,33 @@ pub(super) fn crosses_tenants(application: &str) -> bool {
         .any(|name| name.eq_ignore_ascii_case(application))
 }
 
-/// Whether a dialplan runs code.
-pub(super) fn is_scripted(dialplan: &str) -> bool {
-    SCRIPTED_DIALPLANS
+/// The first word of a text that names a dialplan which runs code or whatever its extension says.
+pub(super) fn plan_in(text: &str) -> Option<&'static str> {
+    // Where it is taken apart twice, an escaped blank parts words
+    // (`cleanup_separated_string` in `switch_utils.c`).
+    let parted = ["\\s", "\\t", "\\n", "\\r"]
         .iter()
-        .any(|name| name.eq_ignore_ascii_case(dialplan))
+        .fold(text.to_ascii_lowercase(), |text, blank| {
+            text.replace(blank, " ")
+        });
+    [bare(text), bare(&parted)].iter().find_map(|text| {
+        let mut words = text.split(|c| !is_part_of_name(c));
+        let found = words.find_map(|word| plans().find(|plan| *plan == word));
+        // A line that begins so chooses its separator, which may be a letter.
+        let is_chosen = || text.contains("^^");
+        found.or_else(|| plans().find(|plan| is_chosen() && text.contains(plan)))
+    })
+}
+
+/// Whether a variable says to where a call goes.
+pub(super) fn is_route(variable: &str) -> bool {
+    let lower = variable.to_ascii_lowercase();
+    ROUTE_ENDS.iter().any(|end| lower.ends_with(end))
+        || ROUTE_PARTS.iter().any(|part| lower.contains(part))
+}
+
+fn plans() -> impl Iterator<Item = &'static str> {
+    [INLINE].into_iter().chain(SCRIPTED_DIALPLANS)
 }
 
 /// All dangerous commands of a kind, for roles that name them.
@@ -287,26 +336,34 @@ pub(super) fn hidden(bare: &str) -> Option<&'static str> {
     if let Some(marker) = MARKERS.iter().find(|marker| bare.contains(**marker)) {
         return Some(marker);
     }
-    let plans = ["inline"].into_iter().chain(SCRIPTED_DIALPLANS);
-    if bare.contains("loopback/")
-        && let Some(plan) = plans
-            .into_iter()
-            .find(|plan| bare.contains(&format!("/{plan}")))
+    let mut words = bare.split(|c| !is_part_of_name(c));
+    if (bare.contains("loopback/") || words.any(is_route))
+        && let Some(plan) = plan_in(bare)
     {
         return Some(plan);
     }
-    crate::esl::quote::HOOK_PREFIXES
-        .into_iter()
-        .find(|prefix| names(bare, prefix))
+    // Words that stand in front of a name are no part of it.
+    let bare = bare.replace("_nolocal_", " ");
+    let anywhere = ["execute_on_", "api_on_"];
+    if let Some(hook) = anywhere.into_iter().find(|hook| bare.contains(hook)) {
+        return Some(hook);
+    }
+    let mut prefixes = crate::esl::quote::HOOK_PREFIXES.into_iter();
+    prefixes
+        .find(|prefix| names(&bare, prefix))
+        .or_else(|| bare.contains(EXPANSION).then_some(EXPANSION))
 }
 
 /// Whether a variable's name that begins so stands in a bare text.
 fn names(bare: &str, prefix: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     bare.match_indices(prefix).any(|(at, _)| {
         let before = bare[..at].chars().next_back();
-        !before.is_some_and(is_part)
+        !before.is_some_and(is_part_of_name)
     })
+}
+
+fn is_part_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
 #[cfg(test)]

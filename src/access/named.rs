@@ -1,12 +1,57 @@
 //! What the arguments of commands and applications name: applications, variables, dialplans.
 
 use super::dangers::bare;
-use crate::esl::quote::separate;
+use crate::esl::quote::{base_name, separate};
 
 /// Most words of a command that are looked at: FreeSWITCH takes fewer.
 const MAX_WORDS: usize = 16;
 /// Most applications of one plan (`inline_dialplan_hunt` in `mod_dptools.c`).
 const MAX_PLANNED: usize = 128;
+
+/// Most variables of one `multiset` (`multiset_function` in `mod_dptools.c`).
+const MAX_SET: usize = 256;
+/// Applications that take files, text, numbers or ids alone, in which the name of a dialplan is no
+/// more than a word.
+const NO_ROUTE: [&str; 26] = [
+    "answer",
+    "conference",
+    "deflect",
+    "displace_session",
+    "endless_playback",
+    "gentones",
+    "hangup",
+    "info",
+    "log",
+    "loop_playback",
+    "phrase",
+    "playback",
+    "queue_dtmf",
+    "record",
+    "record_session",
+    "redirect",
+    "respond",
+    "say",
+    "send_display",
+    "send_dtmf",
+    "set_name",
+    "sleep",
+    "speak",
+    "stop_displace_session",
+    "stop_record_session",
+    "unset",
+];
+/// Commands and applications whose dialplan is found where it stands.
+const READ_WELL: [&str; 9] = [
+    "originate",
+    "uuid_transfer",
+    "sched_transfer",
+    "uuid_dual_transfer",
+    "uuid_broadcast",
+    "sched_broadcast",
+    "uuid_setvar",
+    "transfer",
+    "execute_extension",
+];
 
 /// Something that is named where only FreeSWITCH reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +76,12 @@ pub(super) fn in_command(command: &str, arguments: &str) -> Vec<Named> {
         },
         // `transfer_function`, `sched_transfer_function`, `dual_transfer_function`.
         "uuid_transfer" => {
-            let mut rest = words.iter().skip(1).filter(|word| !word.starts_with('-'));
-            let number = rest.next().map_or("", String::as_str);
-            route(number, rest.next().map_or("", String::as_str))
+            let skipped = usize::from(word(1).starts_with('-'));
+            // Whether the word is taken for a leg or for a number.
+            let mut named = route(word(1), word(2));
+            named.extend(route(word(1 + skipped), word(2 + skipped)));
+            named.dedup();
+            named
         }
         "sched_transfer" => route(word(2), word(3)),
         "uuid_dual_transfer" => [word(1), word(2)]
@@ -70,21 +118,50 @@ pub(super) fn in_application(application: &str, arguments: &str) -> Vec<Named> {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     match application.to_ascii_lowercase().as_str() {
         "transfer" => {
-            let mut rest = words.iter().filter(|word| !word.starts_with('-'));
-            let number = rest.next().map_or("", String::as_str);
-            route(number, rest.next().map_or("", String::as_str))
+            let skipped = usize::from(acts_on_partner(arguments));
+            route(word(skipped), word(skipped + 1))
         }
         "execute_extension" => route(word(0), word(1)),
         "sched_transfer" => route(word(1), word(2)),
+        // `multiset_function`.
+        "multiset" => {
+            let pairs = separate(arguments, ' ', MAX_SET).into_iter();
+            pairs.map(|pair| assigned(&pair)).collect()
+        }
         name if sets(name) => vec![assigned(arguments)],
         _ => Vec::new(),
     }
 }
 
-/// Whether an application sets the one variable that its arguments name: `set_function` and its like
-/// in `mod_dptools.c`.
+/// Whether arguments may send a call through a dialplan at a place that is not known.
+pub(super) fn may_hide_route(name: &str) -> bool {
+    let is_it = |known: &&str| known.eq_ignore_ascii_case(name);
+    !sets(name) && !NO_ROUTE.iter().chain(&READ_WELL).any(|known| is_it(&known))
+}
+
+/// Whether an application with these arguments acts on the leg with which its own is bridged:
+/// `transfer_function` in `mod_dptools.c`.
+pub fn acts_on_partner(arguments: &str) -> bool {
+    let words = separate(arguments, ' ', 2);
+    let is_first = |word: &str| {
+        words
+            .first()
+            .is_some_and(|first| first.eq_ignore_ascii_case(word))
+    };
+    is_first("-bleg") || is_first("-both")
+}
+
+/// Whether an application sets the variables that its arguments name: `set_function` and its like in
+/// `mod_dptools.c`.
 pub(super) fn sets(application: &str) -> bool {
-    let known = ["set", "export", "bridge_export", "push", "unshift"];
+    let known = [
+        "set",
+        "export",
+        "bridge_export",
+        "push",
+        "unshift",
+        "multiset",
+    ];
     known
         .iter()
         .any(|name| name.eq_ignore_ascii_case(application))
@@ -167,12 +244,11 @@ fn broadcast(path: &str) -> Vec<Named> {
     }
 }
 
-/// `name=value`; `export` takes words with `:` in front of the name.
+/// `name=value`; words may stand in front of the name.
 fn assigned(pair: &str) -> Named {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let name = name.rsplit(':').next().unwrap_or_default().trim();
-    let name = name.trim_start_matches("_nolocal_");
-    Named::Variable(bare(name), value.trim().to_owned())
+    let name = bare(name);
+    Named::Variable(base_name(&name).to_owned(), value.trim().to_owned())
 }
 
 /// Whatever a client writes is looked at without a panic, for the fuzzer.
@@ -223,7 +299,11 @@ mod tests {
             ("originate", "^^|user/1|system:id|inline", &["system"]),
             ("originate", "user/1 1000 LUA /tmp/x.lua", &["lua"]),
             ("originate", "user/1 1000", &[]),
-            ("uuid_transfer", "id -both system:id inline", &["system"]),
+            (
+                "uuid_transfer",
+                "id -both system:id inline",
+                &["system:id", "system"],
+            ),
             ("sched_transfer", "+5 id system:id inline", &["system"]),
             (
                 "uuid_dual_transfer",

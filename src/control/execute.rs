@@ -85,6 +85,7 @@ impl Control {
                 ..
             } = request;
             self.check_mentions(arguments)?;
+            self.check_partner(&session, arguments)?;
             self.caller
                 .may_execute(node.id(), application, arguments)
                 .map_err(|failure| failure.session(&session.id))?;

@@ -319,6 +319,7 @@ impl Control {
         }
         check_application_name(application).map_err(in_field("application"))?;
         self.check_mentions(arguments)?;
+        self.check_partner(&session, arguments)?;
         self.caller
             .may_execute(node.id(), application, arguments)
             .map_err(|failure| failure.session(&session.id))?;

@@ -342,6 +342,14 @@ impl Control {
         }
     }
 
+    /// That the partner is the tenant's too, where an application with these arguments acts on it.
+    pub(super) fn check_partner(&self, session: &Session, arguments: &str) -> Result<(), Failure> {
+        match self.is_tenants() && crate::access::acts_on_partner(arguments) {
+            true => self.check_peer(session),
+            false => Ok(()),
+        }
+    }
+
     /// That a text of a tenant's names no session of others, as some applications take one.
     pub(super) fn check_mentions(&self, text: &str) -> Result<(), Failure> {
         if !self.is_tenants() {

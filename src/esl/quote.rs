@@ -50,7 +50,7 @@ pub use endpoint::check_endpoint;
 pub(crate) use originate::MAX_LEGS;
 pub use originate::{Leg, LegStrategy, OriginateCommand, RefusedField, Target};
 pub(crate) use split::separate;
-pub(crate) use variable::HOOK_PREFIXES;
+pub(crate) use variable::{HOOK_PREFIXES, Hook, base_name, hook};
 pub use variable::{
     check_value, check_variable_name, runs_commands, uuid_setvar, uuid_setvar_expanding,
     uuid_unsetvar,

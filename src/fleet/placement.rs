@@ -183,6 +183,11 @@ pub(super) fn place(
     tracker: &Tracker,
     legs: &[SessionId],
 ) -> Result<Arc<Node>, Failure> {
+    // By whether there is such a node, labels would tell a tenant what nodes do not.
+    if selector.view.is_tenants() && !selector.labels.is_empty() {
+        let remedy = "is not for callers with a tenant; leave it out, or name a node in node_id";
+        return Err(Failure::invalid("node_selector.match_labels", remedy));
+    }
     let fitting: Vec<_> = nodes.iter().filter(|node| selector.fits(node)).collect();
     let is_usable = |node: &&&Arc<Node>| node.is_ready() && node.command_links().0 > 0;
     let usable: Vec<_> = fitting.iter().filter(is_usable).collect();

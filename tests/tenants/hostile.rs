@@ -39,6 +39,19 @@ async fn a_tenant_cannot_make_a_session_somebody_elses() {
                 "{endpoint}: {status:?}"
             );
         }
+        // Whether a node has a label is not for a tenant to find out.
+        for labels in [&[("site", "nowhere")][..], &[("site", "")]] {
+            let request = pb::OriginateRequest {
+                node_selector: Some(pb::NodeSelector {
+                    match_labels: map(labels),
+                    ..Default::default()
+                }),
+                ..to(&endpoint)
+            };
+            let status = place(request).await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+            assert!(status.message().contains("match_labels"), "{status:?}");
+        }
         for arguments in [format!("{VARIABLE}=other"), format!("'{VARIABLE}'=other")] {
             let request = pb::OriginateRequest {
                 target: Some(application("set", &arguments)),

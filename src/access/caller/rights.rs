@@ -1,19 +1,19 @@
 //! Commands, applications, variables: what a caller may have FreeSWITCH do.
 
 use super::super::dangers::{
-    Danger, bare, crosses_tenants, hidden, is_scripted, of_application, of_command,
+    Danger, EXPANSION, bare, crosses_tenants, hidden, is_route, of_application, of_command, plan_in,
 };
-use super::super::named::{Named, in_application, in_command, run_by, sets};
+use super::super::named::{
+    Named, acts_on_partner, in_application, in_command, may_hide_route, run_by, sets,
+};
 use super::super::roles::{Names, Role, Verdict};
 use super::{Caller, Rights};
 use crate::domain::{Failure, NodeId};
-use crate::esl::quote::runs_commands;
+use crate::esl::quote::{Hook, base_name, hook};
 
 /// How deep applications may stand in one another's arguments.
 const MAX_DEPTH: usize = 8;
 
-/// An expansion, which whoever writes it to the wire refuses or lets through.
-const EXPANSION: &str = "${";
 /// Stands for every file that is a program (`mod_shell_stream.c`).
 const SHELL_STREAM: &str = "shell_stream";
 
@@ -165,6 +165,12 @@ impl Caller {
         let verdict = self.verdict(node, |role| &role.applications, application, danger);
         let crosses = crosses_tenants(application);
         self.decide(Deed::Application(application), verdict, danger, crosses)?;
+        // Nobody knows whose the partner is by then.
+        if depth > 0 && self.tenant().is_some() && acts_on_partner(arguments) {
+            let reason =
+                "it acts on the leg with which its own will be bridged; leave out -bleg and -both";
+            return Err(self.refused(Deed::Application(application), reason));
+        }
         self.look_into(
             node,
             Deed::Application(application),
@@ -178,45 +184,50 @@ impl Caller {
         if let Rights::All = self.0.rights {
             return Ok(());
         }
+        let base = base_name(name);
         if let Some(tenant) = self.tenant()
-            && tenant.variable.eq_ignore_ascii_case(name)
+            && tenant.variable.eq_ignore_ascii_case(base)
         {
             return Err(self.tenants_own(Deed::Variable(name)));
         }
         let text = bare(value);
         self.keep_to_tenant(Deed::Variable(name), &text)?;
-        let lower = name.to_ascii_lowercase();
+        let hook = hook(base);
+        if !self.may_expand(node)
+            && let Some(why) = hides_what_it_runs(base, hook, value)
+        {
+            let reason = format!("{why}: a role with expand: true lets it");
+            return Err(self.refused(Deed::Variable(name), &reason));
+        }
+        if text.contains("shell_stream://") {
+            self.execute(node, SHELL_STREAM, "", depth)?;
+        }
         let (what, arguments) = run_by(value);
-        if lower == "group_confirm_file" && of_application(what).is_some() {
+        if base.eq_ignore_ascii_case("group_confirm_file") && of_application(what).is_some() {
             return self.nested(depth, |depth| self.execute(node, what, arguments, depth));
         }
-        // Those of what another variable names, or a number with its dialplan.
-        let is_argument =
-            runs_commands(name) && ["_data", "_arg"].iter().any(|end| lower.ends_with(end));
-        if is_argument || lower.starts_with("transfer_") {
-            let hides = hidden(&text).is_some_and(|marker| marker != EXPANSION);
-            if (hides || text.contains("inline")) && !self.may_expand(node) {
-                let reason =
-                    "FreeSWITCH may run anything by its value: a role with expand: true lets it";
-                return Err(self.refused(Deed::Variable(name), reason));
-            }
+        if value.is_empty() {
             return Ok(());
         }
-        let is_flag = lower.starts_with("session_in_hangup_hook");
-        if !runs_commands(name) || is_flag || value.is_empty() {
-            return Ok(());
-        }
-        let is_api = lower.starts_with("api_") || lower.ends_with("_api");
-        self.nested(depth, |depth| match is_api {
-            true => self.run(node, what, arguments, depth),
-            false => self.execute(node, what, arguments, depth),
+        self.nested(depth, |depth| match hook {
+            Some(Hook::Command) => self.run(node, what, arguments, depth),
+            Some(Hook::Application) => self.execute(node, what, arguments, depth),
+            Some(Hook::Arguments) | None => Ok(()),
         })
     }
 
-    fn route(&self, node: &NodeId, dialplan: &str) -> Result<(), Failure> {
-        if matches!(self.0.rights, Rights::All) || !is_scripted(dialplan) {
+    fn route(&self, node: &NodeId, dialplans: &str) -> Result<(), Failure> {
+        let Some(plan) = plan_in(dialplans) else {
+            return Ok(());
+        };
+        if let Rights::All = self.0.rights {
             return Ok(());
         }
+        // As it was written, where it was written alone.
+        let dialplan = match dialplans.eq_ignore_ascii_case(plan) {
+            true => dialplans,
+            false => plan,
+        };
         let danger = Some(Danger::Host);
         let verdict = self.verdict(node, |role| &role.applications, dialplan, danger);
         self.decide(Deed::Application(dialplan), verdict, danger, false)
@@ -301,6 +312,11 @@ impl Caller {
                 "its arguments hold {marker:?}, by which FreeSWITCH may run anything: a role with expand: true lets it"
             );
             return Err(self.refused(deed, &reason));
+        }
+        if let Deed::Command(name) | Deed::Application(name) = deed
+            && may_hide_route(name)
+        {
+            self.route(node, arguments)?;
         }
         match named.is_empty() {
             true => Ok(()),
@@ -388,6 +404,36 @@ impl Caller {
         let here = roles.iter().filter(move |role| role.has_node(node));
         here.map(|role| &**role)
     }
+}
+
+/// Why nobody can say what FreeSWITCH would run by a variable.
+fn hides_what_it_runs(name: &str, hook: Option<Hook>, value: &str) -> Option<&'static str> {
+    let text = bare(value);
+    let lower = name.to_ascii_lowercase();
+    let is_hidden = || hidden(&text).is_some_and(|marker| marker != EXPANSION);
+    let is_route = is_route(name);
+    // `switch_event_base_add_header` in `switch_event.c` takes such a value apart.
+    if (hook.is_some() || is_route) && text.trim_start().starts_with("array::") {
+        return Some("FreeSWITCH takes each value of an array by itself");
+    }
+    // Those of what another variable names, or a number with its dialplan.
+    if (hook == Some(Hook::Arguments) || is_route) && (is_hidden() || plan_in(value).is_some()) {
+        return Some("FreeSWITCH may run anything by its value");
+    }
+    // The file is an application then (`collect_thread_run` in `switch_ivr_originate.c`).
+    if lower == "group_confirm_key" && text.trim() == "exec" {
+        return Some("FreeSWITCH executes group_confirm_file as an application then");
+    }
+    // A leg that is called gets them from one whose variables are not looked at.
+    let is_prefixed_hook = |one: &str| base_name(one) != one.trim() && self::hook(one).is_some();
+    if lower == "export_vars" && text.split(',').any(is_prefixed_hook) {
+        return Some("it names variables whose value FreeSWITCH runs");
+    }
+    // Dial strings are kept in many variables.
+    if text.contains("loopback/") && is_hidden() {
+        return Some("its value is a dial string by which FreeSWITCH may run anything");
+    }
+    None
 }
 
 #[cfg(test)]

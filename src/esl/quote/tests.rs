@@ -79,6 +79,31 @@ fn a_hook_is_known_by_its_name() {
 }
 
 #[test]
+fn what_keeps_a_variable_on_its_leg_is_no_part_of_its_name() {
+    for name in ["a", "nolocal:a", "_NoLocal_a", "NOLOCAL:_nolocal_nolocal:a"] {
+        assert_eq!(base_name(name), "a", "{name}");
+    }
+    for name in ["_nolocal", "é_nolocal_a", "日本日本"] {
+        assert_eq!(base_name(name), name, "{name}");
+    }
+}
+
+#[test]
+fn what_freeswitch_makes_of_a_hook_is_known_by_how_it_begins() {
+    for (name, expected) in [
+        ("api_on_answer_data", Hook::Command),
+        ("sip_api_on_image", Hook::Command),
+        ("record_post_process_exec_api", Hook::Command),
+        ("execute_on_answer_api", Hook::Application),
+        ("sip_execute_on_image", Hook::Application),
+        ("exec_after_bridge_app", Hook::Application),
+        ("nolocal:exec_after_bridge_arg", Hook::Arguments),
+    ] {
+        assert_eq!(hook(name), Some(expected), "{name}");
+    }
+}
+
+#[test]
 fn variable_names_that_would_not_survive_are_refused() {
     for name in ["v", "naïve", "sip_h_X-Id.2", "日本", "_", "a!b", "x~y"] {
         assert_eq!(check_variable_name(name), Ok(()), "{name}");

@@ -23,12 +23,63 @@ pub(crate) const HOOK_PREFIXES: [&str; 6] = [
     "session_in_hangup_hook",
 ];
 
+/// What FreeSWITCH makes of the value of a variable by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// It runs it as an api command.
+    Command,
+    /// It runs it as an application.
+    Application,
+    /// It takes it as the arguments of an application that another variable names.
+    Arguments,
+}
+
+/// A variable's name without the words that keep it on its leg
+/// (`switch_channel_export_variable_var_check` and `switch_channel_process_export` in
+/// `switch_channel.c`), as often as they stand there.
+pub(crate) fn base_name(mut name: &str) -> &str {
+    loop {
+        name = name.trim();
+        let rest = ["nolocal:", "_nolocal_"].iter().find_map(|prefix| {
+            let (start, rest) = name.split_at_checked(prefix.len())?;
+            start.eq_ignore_ascii_case(prefix).then_some(rest)
+        });
+        match rest {
+            Some(rest) => name = rest,
+            None => return name,
+        }
+    }
+}
+
+/// What FreeSWITCH makes of a variable by its name. It runs every variable that begins with the name
+/// of a hook, whatever follows (`switch_channel_execute_on` and `switch_channel_api_on` in
+/// `switch_channel.c`); `sip_execute_on_image` and `sip_api_on_image` begin with a word of their own
+/// (`switch_core_media.c`).
+pub(crate) fn hook(name: &str) -> Option<Hook> {
+    let lower = base_name(name).to_ascii_lowercase();
+    let begins = |prefix: &str| lower.starts_with(prefix);
+    match lower.as_str() {
+        "exec_after_bridge_arg"
+        | "bridge_pre_execute_aleg_data"
+        | "bridge_pre_execute_bleg_data" => Some(Hook::Arguments),
+        _ if begins("api_") || begins("record_post_process_exec_api") => Some(Hook::Command),
+        _ if lower.contains("execute_on_")
+            || begins("exec_after_bridge_")
+            || begins("bridge_pre_execute_")
+            || begins("record_post_process_exec_") =>
+        {
+            Some(Hook::Application)
+        }
+        _ if lower.contains("api_on_") => Some(Hook::Command),
+        _ => None,
+    }
+}
+
 /// Whether FreeSWITCH is known to act on the value of this variable, which needs no `${`: with
 /// `api_on_answer=system id` an originate runs a shell. Not refused here, for call flows are made
 /// of it; a right of its own, like that for raw apis, should stand before it.
 pub fn runs_commands(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    HOOK_PREFIXES.iter().any(|prefix| lower.starts_with(prefix))
+    hook(name).is_some()
 }
 
 /// Refuses names that FreeSWITCH cannot keep or that would spoil its events.
