@@ -76,12 +76,9 @@ pub(super) fn in_command(command: &str, arguments: &str) -> Vec<Named> {
         },
         // `transfer_function`, `sched_transfer_function`, `dual_transfer_function`.
         "uuid_transfer" => {
+            // One word, whatever it says.
             let skipped = usize::from(word(1).starts_with('-'));
-            // Whether the word is taken for a leg or for a number.
-            let mut named = route(word(1), word(2));
-            named.extend(route(word(1 + skipped), word(2 + skipped)));
-            named.dedup();
-            named
+            route(word(1 + skipped), word(2 + skipped))
         }
         "sched_transfer" => route(word(2), word(3)),
         "uuid_dual_transfer" => [word(1), word(2)]
@@ -141,7 +138,7 @@ pub(super) fn may_hide_route(name: &str) -> bool {
 
 /// Whether an application with these arguments acts on the leg with which its own is bridged:
 /// `transfer_function` in `mod_dptools.c`.
-pub fn acts_on_partner(arguments: &str) -> bool {
+pub(crate) fn acts_on_partner(arguments: &str) -> bool {
     let words = separate(arguments, ' ', 2);
     let is_first = |word: &str| {
         words
@@ -299,11 +296,7 @@ mod tests {
             ("originate", "^^|user/1|system:id|inline", &["system"]),
             ("originate", "user/1 1000 LUA /tmp/x.lua", &["lua"]),
             ("originate", "user/1 1000", &[]),
-            (
-                "uuid_transfer",
-                "id -both system:id inline",
-                &["system:id", "system"],
-            ),
+            ("uuid_transfer", "id -both system:id inline", &["system"]),
             ("sched_transfer", "+5 id system:id inline", &["system"]),
             (
                 "uuid_dual_transfer",

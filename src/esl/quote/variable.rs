@@ -60,6 +60,7 @@ pub(crate) fn hook(name: &str) -> Option<Hook> {
     let begins = |prefix: &str| lower.starts_with(prefix);
     match lower.as_str() {
         "exec_after_bridge_arg"
+        | "bridge_pre_execute_data"
         | "bridge_pre_execute_aleg_data"
         | "bridge_pre_execute_bleg_data" => Some(Hook::Arguments),
         _ if begins("api_") || begins("record_post_process_exec_api") => Some(Hook::Command),
