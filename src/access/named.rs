@@ -132,8 +132,8 @@ pub(super) fn in_application(application: &str, arguments: &str) -> Vec<Named> {
 
 /// Whether arguments may send a call through a dialplan at a place that is not known.
 pub(super) fn may_hide_route(name: &str) -> bool {
-    let is_it = |known: &&str| known.eq_ignore_ascii_case(name);
-    !sets(name) && !NO_ROUTE.iter().chain(&READ_WELL).any(|known| is_it(&known))
+    let mut known = NO_ROUTE.iter().chain(&READ_WELL);
+    !sets(name) && !known.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Whether an application with these arguments acts on the leg with which its own is bridged:
