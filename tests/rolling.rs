@@ -100,7 +100,7 @@ impl Replica {
         let fleet = Arc::clone(&app.control().fleet);
         let (stop_tx, stop_rx) = oneshot::channel::<()>();
         self.stop = Some(stop_tx);
-        self.app = Some(tokio::spawn(app.run(async move {
+        self.app = Some(Drain::new().spawn(app.run(async move {
             let _ = stop_rx.await;
         })));
         for node in fleet.nodes() {
@@ -141,7 +141,7 @@ async fn count_legs(sim: &Sim) -> (Arc<Mutex<HashMap<String, usize>>>, JoinHandl
     assert!(asked.starts_with("+OK"), "{asked}");
     let legs = Arc::new(Mutex::new(HashMap::new()));
     let counted = Arc::clone(&legs);
-    let task = tokio::spawn(async move {
+    let task = Drain::new().spawn(async move {
         loop {
             let event = link.event().await;
             if event.get("Event-Name") == "CHANNEL_CREATE" {
@@ -238,7 +238,7 @@ async fn roll(tune: impl Fn(&mut Config)) -> Rolled {
     let client = Arc::new(Client::new(addresses));
 
     let (over_tx, mut over_rx) = oneshot::channel::<()>();
-    let placing = tokio::spawn({
+    let placing = Drain::new().spawn({
         let client = Arc::clone(&client);
         async move {
             let (mut calls, mut pace) = (Vec::new(), tokio::time::interval(PACE));
@@ -248,7 +248,7 @@ async fn roll(tune: impl Fn(&mut Config)) -> Rolled {
                     _ = &mut over_rx => return calls,
                     _ = pace.tick() => {}
                 }
-                calls.push(tokio::spawn(call(Arc::clone(&client), calls.len())));
+                calls.push(Drain::new().spawn(call(Arc::clone(&client), calls.len())));
             }
         }
     });

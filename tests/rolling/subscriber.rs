@@ -10,6 +10,7 @@ use switchgate::pb::event_service_client::EventServiceClient;
 use switchgate::pb::subscribe_response::Message;
 use switchgate::pb::subscribe_start::Position;
 use switchgate::pb::{self, SubscribeResponse};
+use switchgate::shutdown::Drain;
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
@@ -47,7 +48,7 @@ struct Heard {
 impl Subscriber {
     pub(super) fn start(addresses: [SocketAddr; 2], start: Start) -> Self {
         let heard = Arc::<Heard>::default();
-        let task = tokio::spawn(follow(addresses, start, Arc::clone(&heard)));
+        let task = Drain::new().spawn(follow(addresses, start, Arc::clone(&heard)));
         Self { heard, task }
     }
 
