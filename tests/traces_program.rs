@@ -54,9 +54,11 @@ impl Program {
         log.iter().filter(|line| line.contains(text)).count()
     }
 
+    /// Where it serves, once it has a node and so knows which sessions there are.
     async fn address(&self) -> SocketAddr {
         until(|| {
             let log = self.log.lock().unwrap();
+            log.iter().find(|line| line.contains("a node is in service"))?;
             let line = log.iter().find(|line| line.contains("serving gRPC"))?;
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["address"].as_str()?.parse().ok()
