@@ -1,6 +1,7 @@
 //! The gRPC floor: parse, call the floor below, convert. The only one that knows tonic and the
 //! generated code.
 
+mod answer;
 mod api;
 mod call_service;
 mod connection;
@@ -11,7 +12,6 @@ mod filter;
 mod gate;
 mod handshake;
 mod health;
-mod held;
 mod identity;
 mod job_service;
 mod node_service;

@@ -14,11 +14,12 @@
 //!
 //! [`access`] says who asks and what it may do; `control` and `grpc` ask it.
 //!
-//! Beside them: [`app`] wires, [`admin`] and [`telemetry`] show operators what is going on, [`config`] and [`cli`] face the operator, [`shutdown`] starts and
-//! stops every task, [`chance`] draws what is random, [`sim`] is a FreeSWITCH that exists only on
-//! the wire.
+//! Beside them: [`app`] wires, [`admin`] and [`telemetry`] show operators what is going on, [`config`]
+//! and [`cli`] face the operator, [`shutdown`] starts and stops every task, [`chance`] draws what is
+//! random, [`sim`] is a FreeSWITCH that exists only on the wire.
 //! `docs/architecture.md` tells who owns what.
 
+mod accept;
 pub mod access;
 pub mod admin;
 pub mod app;

@@ -84,6 +84,17 @@ impl Drain {
     }
 }
 
+/// Starts hyper's tasks, so that the stop waits for them.
+impl<F> hyper::rt::Executor<F> for Drain
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.spawn(future);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,7 +58,8 @@ impl Program {
     async fn address(&self) -> SocketAddr {
         until(|| {
             let log = self.log.lock().unwrap();
-            log.iter().find(|line| line.contains("a node is in service"))?;
+            log.iter()
+                .find(|line| line.contains("a node is in service"))?;
             let line = log.iter().find(|line| line.contains("serving gRPC"))?;
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             line["address"].as_str()?.parse().ok()

@@ -1,4 +1,4 @@
-//! The accept loop of the admin port, and how much a client of it may take.
+//! Connections to the admin port, and how much a client of it may take.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::connections::{Connections, Place};
 use super::log_level::Asker;
+use crate::accept::accept;
 use crate::shutdown::Drain;
 
 /// Connections at a time. Each may hold a page of metrics that it does not read, which is some
@@ -39,41 +40,18 @@ const MAX_HEADERS: usize = 16 * 1024;
 const MAX_STREAMS: u32 = 16;
 /// Streams that a client may reset before they are done (RUSTSEC-2024-0003).
 const MAX_PENDING_RESETS: usize = 20;
-/// Pause after a failed accept: without one, too many open files would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Starts hyper's tasks through the drain.
-#[derive(Debug, Clone)]
-struct DrainExecutor(Drain);
-
 /// Answers until the drain stops.
 pub(super) async fn serve(listener: TcpListener, router: Router, drain: Drain) {
     let connections = Connections::new(MAX_CONNECTIONS);
-    let stopped = drain.stopped();
-    tokio::pin!(stopped);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                let place = connections.enter();
-                drain.spawn(serve_connection(
-                    stream,
-                    peer,
-                    router.clone(),
-                    place,
-                    drain.clone(),
-                ));
-            }
-            Err(error) => {
-                warn!(%error, "connection for metrics or probes is not accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+    let take = |stream, peer| {
+        let place = connections.enter();
+        let (router, drain) = (router.clone(), drain.clone());
+        drain
+            .clone()
+            .spawn(serve_connection(stream, peer, router, place, drain));
+    };
+    let failed = |error| warn!(%error, "connection for metrics or probes is not accepted");
+    accept(listener, &drain, take, failed).await;
 }
 
 async fn serve_connection(
@@ -84,7 +62,7 @@ async fn serve_connection(
     drain: Drain,
 ) {
     let service = hyper::service::service_fn(move |request| answer(router.clone(), request, peer));
-    let mut builder = auto::Builder::new(DrainExecutor(drain.clone()));
+    let mut builder = auto::Builder::new(drain.clone());
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -138,17 +116,5 @@ async fn over(drain: &Drain) {
         biased;
         () = drain.stopped() => {}
         () = sleep(MAX_AGE) => {}
-    }
-}
-
-// === impl DrainExecutor ===
-
-impl<F> hyper::rt::Executor<F> for DrainExecutor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
     }
 }

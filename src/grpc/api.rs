@@ -19,10 +19,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tower::Service as _;
 use tracing::Instrument as _;
 
+use super::answer;
 use super::event_service::body;
 use super::event_service::server::event_service_server::{self, EventServiceServer};
 use super::health::Health;
-use super::held;
 use super::observe::Observed;
 use super::peer::Peer;
 use super::rpc::Rpc;
@@ -142,7 +142,7 @@ impl Api {
         let answer = async {
             tokio::select! {
                 biased;
-                response = or_internal(self.route(request, peer, &observed)) => held::until_the_end(body::unpack(response)),
+                response = or_internal(self.route(request, peer, &observed)) => body::unpack(response),
                 () = self.cut_off() => {
                     let message = "the gateway shuts down; the request may have been executed";
                     let failure = Failure::new(Reason::ShuttingDown, message).with("command_sent", true);
@@ -151,7 +151,7 @@ impl Api {
             }
         };
         let response = answer.instrument(observed.span().clone()).await;
-        call.answered(observed.answered(response))
+        answer::follow(response, call, observed)
     }
 
     /// Gives the request to its service, which acts for the caller.
@@ -203,7 +203,7 @@ impl Api {
         };
         // Of a unary RPC it is over.
         match rpc.streams {
-            true => answer.map(|response| held::keep(response, permit)),
+            true => answer.map(|response| answer::keep(response, permit)),
             false => answer,
         }
     }

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -51,10 +50,6 @@ enum Stage {
     /// RPCs were ended and say their last words.
     Farewell,
 }
-
-/// Starts hyper's tasks through the drain, so that the stop waits for them.
-#[derive(Debug, Clone)]
-struct DrainExecutor(Drain);
 
 // === impl Reception ===
 
@@ -109,7 +104,7 @@ impl Reception {
                 Ok::<_, Infallible>(api.answer(request, peer).await)
             }
         });
-        let http2 = limits.http2(DrainExecutor(self.drain.clone()));
+        let http2 = limits.http2(self.drain.clone());
         let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
         let mut stopped = pin!(self.drain.stopped());
         let mut timer = pin!(sleep(jittered(limits.max_connection_age)));
@@ -149,22 +144,10 @@ impl Reception {
     }
 }
 
-// === impl DrainExecutor ===
-
-impl<F> hyper::rt::Executor<F> for DrainExecutor
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
-    }
-}
-
 // === impl Limits ===
 
 impl Limits {
-    fn http2(&self, executor: DrainExecutor) -> http2::Builder<DrainExecutor> {
+    fn http2(&self, executor: Drain) -> http2::Builder<Drain> {
         let mut builder = http2::Builder::new(executor);
         builder
             .timer(TokioTimer::new())

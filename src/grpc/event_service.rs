@@ -4,7 +4,7 @@ pub(super) mod body;
 pub(super) mod codec;
 mod encode;
 mod encodings;
-mod held;
+mod lease;
 mod list;
 mod page;
 mod publish;

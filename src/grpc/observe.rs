@@ -7,7 +7,9 @@ mod entry;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response};
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use hyper::body::Frame;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::field::Empty;
@@ -15,11 +17,12 @@ use tracing::{Span, info_span};
 
 use super::peer::Peer;
 use super::rpc::Rpc;
+use super::status::code_name;
 use crate::access::Caller;
 use crate::domain::Failure;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::{self, SPANS};
-use body::{Answering, Copying};
+use body::Copying;
 use entry::Entry;
 
 /// Services whose RPCs are asked again and again, and tell nothing.
@@ -83,19 +86,45 @@ impl Observed {
         Ok(caller)
     }
 
-    /// It was answered: its end is in the headers, or still to come.
-    pub(super) fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        if let Some(status) = Status::from_header_map(response.headers()) {
+    /// It was answered. Nothing when nobody is to be told more: its end is in the headers, or what
+    /// follows tells nothing.
+    pub(super) fn answered(mut self, headers: &HeaderMap) -> Option<Self> {
+        if let Some(status) = Status::from_header_map(headers) {
             self.end(&status);
-            return response;
+            return None;
         }
         // A stream that only shows something is open now, and may be for days.
         let is_open = self.rpc.is_some_and(|rpc| rpc.reads && rpc.streams);
         if is_open || (self.span.is_disabled() && self.entry.is_none()) {
             self.is_over = true;
-            return response;
+            return None;
         }
-        response.map(|body| Body::new(Answering::new(body, self)))
+        Some(self)
+    }
+
+    /// Looks at a frame of the answer's body, or at its end.
+    pub(super) fn sees(&mut self, frame: Option<&Result<Frame<Bytes>, Status>>) {
+        match frame {
+            Some(Ok(frame)) => {
+                if let (Some(data), Some(entry)) = (frame.data_ref(), &self.entry) {
+                    entry.answered(data);
+                }
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(status) = Status::from_header_map(trailers)
+                {
+                    self.end_in_span(&status);
+                }
+            }
+            Some(Err(status)) => self.end_in_span(status),
+            // Trailers always come; without them nobody knows.
+            None => self.end_in_span(&Status::unknown("")),
+        }
+    }
+
+    /// It has ended, which the log tells as a part of it.
+    fn end_in_span(&mut self, status: &Status) {
+        let span = self.span.clone();
+        span.in_scope(|| self.end(status));
     }
 
     /// It has ended.
@@ -158,27 +187,4 @@ fn is_own_error(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
-}
-
-/// A status code as the protocol writes it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

@@ -1,4 +1,4 @@
-//! The server: its own accept loop over hyper, so that limits, deadlines and the stop are ours.
+//! The server: our own accept loop over hyper, so that limits, deadlines and the stop are ours.
 //!
 //! tonic's loop leaves the number of streams unlimited, answers an expired deadline with
 //! CANCELLED, and waits for ever for open streams when it stops.
@@ -12,10 +12,8 @@ use super::Services;
 use super::api::Api;
 use super::connection::Reception;
 use super::gate::{ConnectionFigures, Gate, Seldom};
+use crate::accept::accept;
 use crate::tls::Tls;
-
-/// Pause after a failed accept: without one, too many open files would spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy)]
@@ -141,30 +139,19 @@ impl Server {
     /// under way are tasks of the drain.
     pub async fn serve(self, listener: TcpListener) {
         let drain = self.reception.drain.clone();
-        let stopped = drain.stopped();
-        tokio::pin!(stopped);
         let failing = Seldom::default();
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut stopped => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => {
-                    if let Some(handshake) = self.gate.enter() {
-                        let reception = self.reception.clone();
-                        drain.spawn(reception.serve(handshake, stream, address));
-                    }
-                }
-                Err(error) => {
-                    if let Some(times) = failing.due() {
-                        warn!(%error, times, "connections are not accepted");
-                    }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+        let take = |stream, address| {
+            if let Some(handshake) = self.gate.enter() {
+                let reception = self.reception.clone();
+                drain.spawn(reception.serve(handshake, stream, address));
             }
-        }
+        };
+        let failed = |error| {
+            if let Some(times) = failing.due() {
+                warn!(%error, times, "connections are not accepted");
+            }
+        };
+        accept(listener, &drain, take, failed).await;
     }
 }
 

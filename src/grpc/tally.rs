@@ -15,6 +15,7 @@ use tonic::Code;
 pub(super) use call::Call;
 
 use super::rpc::Rpc;
+use super::status::code_name;
 use crate::domain::Count;
 
 /// Upper bounds of the durations that are told apart, in seconds: what takes one command takes
@@ -136,8 +137,9 @@ impl Method {
 
     /// Those that ended, by the name of their code.
     pub fn ended(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let named = |(code, count): (usize, &Count)| (code_name(code), count.get());
-        self.codes.iter().enumerate().map(named)
+        let codes = (0..).map(Code::from_i32);
+        let named = |(code, count): (Code, &Count)| (code_name(code), count.get());
+        codes.zip(&self.codes).map(named)
     }
 
     /// How many took how long, by [`DURATION_BOUNDS`] and beyond, and the sum in seconds.
@@ -158,30 +160,6 @@ impl Method {
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.durations.nanoseconds.add(nanoseconds);
     }
-}
-
-/// The name of a code of gRPC (`google/rpc/code.proto`).
-fn code_name(code: usize) -> &'static str {
-    const NAMES: [&str; CODES] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    ];
-    NAMES.get(code).copied().unwrap_or("UNKNOWN")
 }
 
 #[cfg(test)]

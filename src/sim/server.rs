@@ -15,6 +15,7 @@ use super::fault::LinkFault;
 use super::listener::{Item, Listener};
 use super::outbound::{self, Control};
 use super::wire;
+use crate::accept::accept;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 16 << 10;
@@ -52,26 +53,13 @@ struct Connection<S> {
 
 /// Accepts connections until the node stops.
 pub(super) async fn serve(core: &Arc<Core>, listener: TcpListener) {
-    let stopped = core.drain.stopped();
-    tokio::pin!(stopped);
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                // Replies are small and waited for; a failure here only makes them slower.
-                let _ = stream.set_nodelay(true);
-                start(core, stream);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
+    let take = |stream: TcpStream, _| {
+        // Replies are small and waited for; a failure here only makes them slower.
+        let _ = stream.set_nodelay(true);
+        start(core, stream);
+    };
+    let failed = |error| tracing::warn!(%error, "cannot accept a connection");
+    accept(listener, &core.drain, take, failed).await;
 }
 
 /// Starts the task of a new connection.

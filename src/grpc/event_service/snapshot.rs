@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::super::Services;
 use super::super::convert::{to_call, to_node, to_node_state, to_session};
-use super::held::Held;
+use super::lease::Lease;
 use super::shared::Streamed;
 use crate::domain::Failure;
 use crate::fleet::{Capture, Node, NodeStatus};
@@ -32,7 +32,7 @@ pub(super) struct Scope {
 /// until then it holds no more than what the tracker held when it was captured, and not for long.
 pub(super) struct SnapshotParts {
     services: Services,
-    capture: Held<Capture>,
+    capture: Lease<Capture>,
     scope: Scope,
     stage: Stage,
     end: pb::SnapshotEnd,
@@ -81,7 +81,7 @@ impl SnapshotParts {
     pub(super) fn new(services: &Services, capture: Arc<Capture>, scope: Scope) -> Self {
         Self {
             services: services.clone(),
-            capture: Held::new(capture, &services.drain),
+            capture: Lease::new(capture, &services.drain),
             scope,
             stage: Stage::Nodes,
             end: pb::SnapshotEnd::default(),

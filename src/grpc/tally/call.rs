@@ -1,14 +1,11 @@
 //! One request that is counted.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use http::HeaderMap;
+use hyper::body::Frame;
 use tokio::time::Instant;
-use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::Method;
@@ -23,14 +20,8 @@ pub(super) const GRPC_STATUS: &str = "grpc-status";
 pub(in crate::grpc) struct Call {
     method: Arc<Method>,
     began: Instant,
-    is_over: bool,
-}
-
-/// The body of a counted answer.
-struct Counted {
-    body: Body,
-    call: Call,
     messages: Messages,
+    is_over: bool,
 }
 
 // === impl Call ===
@@ -41,23 +32,38 @@ impl Call {
         Self {
             method: Arc::clone(method),
             began: Instant::now(),
+            messages: Messages::default(),
             is_over: false,
         }
     }
 
-    /// The answer is there: its status comes with the headers, or after the messages.
-    pub(in crate::grpc) fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        if let Some(code) = code(response.headers()) {
-            self.end(code);
-            return response;
+    /// The answer is there. Its status comes with the headers, and then it has ended, or after the
+    /// messages.
+    pub(in crate::grpc) fn answered(mut self, headers: &HeaderMap) -> Option<Self> {
+        match code(headers) {
+            Some(code) => {
+                self.end(code);
+                None
+            }
+            None => Some(self),
         }
-        response.map(|body| {
-            Body::new(Counted {
-                body,
-                call: self,
-                messages: Messages::default(),
-            })
-        })
+    }
+
+    /// Looks at a frame of the answer's body, or at its end.
+    pub(in crate::grpc) fn sees(&mut self, frame: Option<&Result<Frame<Bytes>, Status>>) {
+        match frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    let begun = self.messages.take(data);
+                    self.method.messages_sent.add(begun);
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    self.end(code(trailers).unwrap_or(Code::Unknown));
+                }
+            }
+            Some(Err(status)) => self.end(status.code()),
+            // An end without a status is none that gRPC knows.
+            None => self.end(Code::Unknown),
+        }
     }
 
     fn end(&mut self, code: Code) {
@@ -70,43 +76,6 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.end(Code::Cancelled);
-    }
-}
-
-// === impl Counted ===
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        match &frame {
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    let begun = this.messages.take(data);
-                    this.call.method.messages_sent.add(begun);
-                } else if let Some(trailers) = frame.trailers_ref() {
-                    this.call.end(code(trailers).unwrap_or(Code::Unknown));
-                }
-            }
-            Some(Err(status)) => this.call.end(status.code()),
-            // An end without a status is none that gRPC knows.
-            None => this.call.end(Code::Unknown),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -7,12 +7,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use hyper::body::{Body as _, Frame};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::super::answer;
+use super::super::observe::Observed;
+use super::super::peer::Peer;
 use super::*;
+use crate::telemetry::audit::Audit;
 
 const ORIGINATE: &str = "/switchgate.v1.SessionService/Originate";
 
@@ -36,6 +40,16 @@ impl hyper::body::Body for Frames {
     }
 }
 
+/// The answer, of which nobody but the tally is told.
+fn follow(call: Call, response: Response<Body>) -> Response<Body> {
+    let peer = Peer {
+        address: ([127, 0, 0, 1], 1).into(),
+        certificate: None,
+    };
+    let observed = Observed::begin(&Audit::default(), "/", &HeaderMap::new(), &peer);
+    answer::follow(response, call, observed)
+}
+
 fn method<'a>(tally: &'a Tally, name: &str) -> &'a Method {
     let mut methods = tally.methods();
     methods.find(|method| method.name == name).unwrap()
@@ -53,7 +67,7 @@ async fn a_request_ends_with_the_status_in_its_headers() {
     assert_eq!(originate.in_flight.get(), 1);
     tokio::time::advance(Duration::from_millis(20)).await;
     let refused = Status::new(Code::Aborted, "busy").into_http();
-    drop(call.answered(refused));
+    drop(follow(call, refused));
     assert_eq!(originate.in_flight.get(), 0);
     assert_eq!(ended(originate), [("ABORTED", 1)]);
     let (buckets, sum) = originate.durations();
@@ -67,7 +81,7 @@ async fn a_request_whose_client_leaves_is_cancelled() {
     let tally = Tally::new();
     drop(tally.begin(ORIGINATE));
     let endless = Body::new(Frames(VecDeque::new()));
-    drop(tally.begin(ORIGINATE).answered(Response::new(endless)));
+    drop(follow(tally.begin(ORIGINATE), Response::new(endless)));
     let originate = method(&tally, &ORIGINATE[1..]);
     assert_eq!(ended(originate), [("CANCELLED", 2)]);
     assert_eq!(originate.in_flight.get(), 0);
@@ -88,12 +102,12 @@ fn what_is_no_rpc_has_one_name() {
 #[tokio::test]
 async fn trailers_tell_the_end_of_a_stream() {
     let tally = Tally::new();
-    let mut trailers = http::HeaderMap::new();
+    let mut trailers = HeaderMap::new();
     trailers.insert(call::GRPC_STATUS, "14".parse().unwrap());
     let messages = Bytes::from_static(&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0]);
     let frames = Frames([Frame::data(messages), Frame::trailers(trailers)].into());
     let path = "/switchgate.v1.EventService/Subscribe";
-    let response = tally.begin(path).answered(Response::new(Body::new(frames)));
+    let response = follow(tally.begin(path), Response::new(Body::new(frames)));
     let subscribe = method(&tally, &path[1..]);
     assert!(subscribe.streams);
     let mut body = response.into_body();

@@ -15,15 +15,15 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Something that is held for one reader.
 #[derive(Debug)]
-pub(super) struct Held<T> {
+pub(super) struct Lease<T> {
     value: Weak<T>,
     /// Dropped with this, which ends the task.
     _reader: oneshot::Sender<Infallible>,
 }
 
-// === impl Held ===
+// === impl Lease ===
 
-impl<T: Send + Sync + 'static> Held<T> {
+impl<T: Send + Sync + 'static> Lease<T> {
     pub(super) fn new(value: Arc<T>, drain: &Drain) -> Self {
         let weak = Arc::downgrade(&value);
         let (reader, gone) = oneshot::channel();
@@ -62,14 +62,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_read_in_time_is_let_go_and_the_reader_told() {
         let value = Arc::new(1);
-        let held = Held::new(Arc::clone(&value), &Drain::new());
+        let lease = Lease::new(Arc::clone(&value), &Drain::new());
         tokio::time::sleep(LONGEST - Duration::from_millis(1)).await;
-        assert_eq!(held.get().unwrap(), value);
+        assert_eq!(lease.get().unwrap(), value);
         let only = Arc::downgrade(&value);
         drop(value);
         tokio::time::sleep(Duration::from_millis(2)).await;
         assert!(only.upgrade().is_none());
-        assert_eq!(held.get().unwrap_err().reason(), Reason::SlowConsumer);
+        assert_eq!(lease.get().unwrap_err().reason(), Reason::SlowConsumer);
     }
 
     #[tokio::test(start_paused = true)]
@@ -77,8 +77,8 @@ mod tests {
         let drain = Drain::new();
         let (gone, stopped) = (Arc::new(1), Arc::new(2));
         let (weak_gone, weak_stopped) = (Arc::downgrade(&gone), Arc::downgrade(&stopped));
-        drop(Held::new(gone, &drain));
-        let _held = Held::new(stopped, &drain);
+        drop(Lease::new(gone, &drain));
+        let _lease = Lease::new(stopped, &drain);
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert!(weak_gone.upgrade().is_none() && weak_stopped.upgrade().is_some());
         drain.stop();
