@@ -287,14 +287,15 @@ mod tests {
         let Streamed::Events { events, .. } = &message else {
             panic!("{message:?}");
         };
-        let addresses: Vec<_> = events.pieces.iter().map(|piece| piece.as_ptr()).collect();
+        // They live as long as the test, so that nothing else gets the address of one.
+        let pieces = events.pieces.clone();
         let mut body = Box::pin(StreamBody::new(stream(vec![Some(message)], None)));
         let mut seen = Vec::new();
         while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             seen.extend(frame.unwrap().into_data().map(|data| data.as_ptr()));
         }
-        let is_shared = |address| seen.contains(address);
-        let is_shared: Vec<_> = addresses.iter().map(is_shared).collect();
+        let is_shared = |piece: &Bytes| seen.contains(&piece.as_ptr());
+        let is_shared: Vec<_> = pieces.iter().map(is_shared).collect();
         assert_eq!(is_shared, [false, true, false]);
     }
 }
