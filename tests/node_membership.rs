@@ -1,7 +1,6 @@
 //! Nodes that come and go: WatchNodes, AddNode, RemoveNode.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 
 use switchgate::domain::NodeState;
 use switchgate::pb::{self, NodeChange};
@@ -12,6 +11,9 @@ use tonic::{Code, Status, Streaming};
 
 use crate::client::*;
 use crate::gateway::{Gateway, PATIENCE, code_and_reason, metadata, within};
+
+mod rules;
+mod told;
 
 /// A simulated node of its own.
 pub(crate) struct Extra {
@@ -380,160 +382,6 @@ async fn two_nodes_of_one_freeswitch_are_not_both_in_service() {
     extra.stop().await;
 }
 
-#[tokio::test]
-async fn an_added_node_is_held_to_the_rules_of_the_configuration() {
-    let gateway = Gateway::over_sim().await;
-    let good = pb::AddNodeRequest {
-        node_id: "fs9".to_owned(),
-        address: "127.0.0.1:1".to_owned(),
-        password: "secret-word".to_owned(),
-        ..Default::default()
-    };
-    assert!(!format!("{good:?}").contains("secret"));
-    let cases = [
-        (
-            pb::AddNodeRequest {
-                node_id: "a b".to_owned(),
-                ..good.clone()
-            },
-            "node_id",
-        ),
-        (
-            pb::AddNodeRequest {
-                node_id: String::new(),
-                ..good.clone()
-            },
-            "node_id",
-        ),
-        (
-            pb::AddNodeRequest {
-                address: "x://y".to_owned(),
-                ..good.clone()
-            },
-            "address",
-        ),
-        (
-            pb::AddNodeRequest {
-                address: String::new(),
-                ..good.clone()
-            },
-            "address",
-        ),
-        (
-            pb::AddNodeRequest {
-                password: String::new(),
-                ..good.clone()
-            },
-            "password",
-        ),
-        (
-            pb::AddNodeRequest {
-                password: "a\r\nexit".to_owned(),
-                ..good.clone()
-            },
-            "password",
-        ),
-        (
-            pb::AddNodeRequest {
-                user: "nobody".to_owned(),
-                ..good.clone()
-            },
-            "user",
-        ),
-        (
-            pb::AddNodeRequest {
-                command_links: 100_000,
-                ..good.clone()
-            },
-            "command_links",
-        ),
-    ];
-    for (request, field) in cases {
-        let status = add(&gateway, request).await.unwrap_err();
-        assert_invalid(&status, field);
-        assert!(!status.message().contains("secret"));
-    }
-    // One that cannot be reached is a node that connects, and can be removed again.
-    let node = add(&gateway, good.clone()).await.unwrap();
-    assert_eq!(node.state(), pb::NodeState::Connecting);
-    remove(&gateway, "fs9", false).await.unwrap();
-
-    // The same request twice adds once; another one under its id is refused.
-    let once = pb::AddNodeRequest {
-        request_id: tag(),
-        ..good
-    };
-    for _ in 0..2 {
-        assert_eq!(add(&gateway, once.clone()).await.unwrap().node_id, "fs9");
-    }
-    let other = pb::AddNodeRequest {
-        address: "127.0.0.1:2".to_owned(),
-        ..once
-    };
-    let status = add(&gateway, other).await.unwrap_err();
-    assert_eq!(
-        code_and_reason(&status),
-        (Code::AlreadyExists, "REQUEST_ID_REUSED".to_owned())
-    );
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn watchers_of_nodes_learn_why_one_cannot_be_reached() {
-    let gateway = Gateway::over_sim().await;
-    let mut stream = watch(&gateway).await;
-    let request = pb::AddNodeRequest {
-        node_id: "nowhere".to_owned(),
-        address: "127.0.0.1:1".to_owned(),
-        password: "ClueCon".to_owned(),
-        ..Default::default()
-    };
-    add(&gateway, request).await.unwrap();
-    let told = within(async {
-        loop {
-            let message = stream.message().await.unwrap().unwrap();
-            let mut nodes = message.nodes.iter();
-            if nodes.any(|node| node.state_detail.contains("refused")) {
-                return message;
-            }
-        }
-    })
-    .await;
-    assert_eq!(told.nodes[0].state(), pb::NodeState::Connecting);
-    assert!(!told.cursor.is_empty());
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn watchers_of_nodes_get_newer_figures_and_the_end() {
-    let drain = Drain::new();
-    let config = SimConfig {
-        name: "sim-0".to_owned(),
-        heartbeat: Duration::from_secs(1),
-        ..SimConfig::default()
-    };
-    let mut gateway = Gateway::over(vec![Sim::new(config, &drain)], drain, |_| {}).await;
-    let mut stream = watch(&gateway).await;
-    let snapshot = within(stream.message()).await.unwrap().unwrap();
-    let before = snapshot.nodes[0].last_heartbeat;
-    let figures = within(stream.message()).await.unwrap().unwrap();
-    assert_eq!(figures.change(), NodeChange::Figures);
-    assert_ne!(figures.nodes[0].last_heartbeat, before);
-    gateway.begin_stop();
-    let status = loop {
-        match within(stream.message()).await {
-            Ok(message) => assert!(message.is_some()),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(
-        code_and_reason(&status),
-        (Code::Unavailable, "SHUTTING_DOWN".to_owned())
-    );
-    assert!(!metadata(&status, "cursor").is_empty());
-    gateway.stop().await;
-}
-
 async fn answered_on(gateway: &Gateway, node_id: &str) -> pb::Session {
     let request = pb::OriginateRequest {
         node_selector: on(node_id),
@@ -550,25 +398,4 @@ async fn hang_up_status(gateway: &Gateway, session_id: &str) -> Status {
     within(gateway.sessions().hangup(request))
         .await
         .unwrap_err()
-}
-
-#[tokio::test]
-async fn subscribers_are_told_of_nodes_that_come_and_go() {
-    let gateway = Gateway::over_sim().await;
-    let extra = Extra::start(SimConfig::default()).await;
-    let mut feed = Feed::from_now(&gateway).await;
-    add(&gateway, extra.request("extra")).await.unwrap();
-    ready(&gateway, "extra").await;
-    remove(&gateway, "extra", false).await.unwrap();
-    let mut states = Vec::new();
-    while states.last() != Some(&pb::NodeState::Removed) {
-        if let pb::subscribe_response::Message::NodeState(node) = feed.next().await.unwrap() {
-            assert_eq!(node.node_id, "extra");
-            states.push(node.state());
-        }
-    }
-    assert_eq!(states[0], pb::NodeState::Connecting);
-    assert!(states.contains(&pb::NodeState::Ready));
-    gateway.stop().await;
-    extra.stop().await;
 }

@@ -1,8 +1,9 @@
-//! Applications: how they are executed, and what wakes one that waits.
+//! Applications: how they are executed.
 
 pub(super) mod media;
 mod misc;
 mod talk;
+mod wait;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,11 +11,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(super) use wait::{Wait, Woken};
+
 use super::channel::{Answer, Message, Running};
 use super::core::Core;
 use super::event::Event;
 use super::names::EventKind;
-use super::{conference, expand, far, outbound};
+use super::{conference, expand, outbound};
 use crate::domain::{ChannelState, Direction, HangupCause};
 
 /// Applications that need media, and so give an unanswered inbound leg early media.
@@ -35,136 +38,6 @@ const NEED_MEDIA: [&str; 12] = [
 
 /// How long five lead frames take, as recorded.
 const LEAD_IN: Duration = Duration::from_millis(180);
-
-/// Why a waiting application woke up.
-pub(super) enum Woken {
-    /// The channel has been hung up, or is gone.
-    Down,
-    /// The channel has been put into another state.
-    Moved,
-    /// Somebody broke the application off (`uuid_break`).
-    Broken,
-    /// A command for the session.
-    Message(Message),
-    /// A digit was received.
-    Digit(char),
-    /// The time is over.
-    Timeout,
-}
-
-/// What an application waits for. Made at its start, so that nothing that happens while it runs is
-/// missed.
-pub(super) struct Wait<'a> {
-    core: &'a Arc<Core>,
-    uuid: &'a str,
-    state: ChannelState,
-    breaks: u64,
-    /// Until when.
-    pub(super) until: Option<Instant>,
-    /// Whether commands are taken.
-    pub(super) messages: bool,
-    /// Whether it lasts as long as the file that plays.
-    pub(super) playing: bool,
-    /// Whether digits are taken.
-    pub(super) digits: bool,
-    /// Whether a digit that has come ends the wait; it is left to be taken.
-    pub(super) until_digit: bool,
-}
-
-// === impl Wait ===
-
-impl<'a> Wait<'a> {
-    /// Waits without end, taking commands.
-    pub(super) fn new(core: &'a Arc<Core>, uuid: &'a str) -> Self {
-        let mut world = core.world();
-        let channel = world.channels.get_mut(uuid);
-        let (state, breaks) = channel.map_or((ChannelState::None, 0), |channel| {
-            far::acknowledge(channel);
-            (channel.running, channel.breaks)
-        });
-        Self {
-            core,
-            uuid,
-            state,
-            breaks,
-            until: None,
-            messages: true,
-            playing: false,
-            digits: false,
-            until_digit: false,
-        }
-    }
-
-    /// Waits this long at most.
-    pub(super) fn for_at_most(mut self, span: Duration) -> Self {
-        self.until = Some(Instant::now() + span);
-        self
-    }
-
-    /// Waits for the next thing that concerns the application.
-    pub(super) async fn next(&self) -> Woken {
-        let mut until = self.until;
-        loop {
-            let wake = {
-                let mut world = self.core.world();
-                let Some(channel) = world.channels.get_mut(self.uuid) else {
-                    return Woken::Down;
-                };
-                if channel.is_down() {
-                    return Woken::Down;
-                }
-                if channel.state != self.state {
-                    return Woken::Moved;
-                }
-                if channel.breaks != self.breaks {
-                    // Whoever is broken off first has used the break up.
-                    channel.breaks = self.breaks;
-                    return Woken::Broken;
-                }
-                if let Some(message) = self.messages.then(|| channel.inbox.pop_front()).flatten() {
-                    return Woken::Message(message);
-                }
-                if self.until_digit && !channel.digits.is_empty() {
-                    return Woken::Broken;
-                }
-                let wake = Arc::clone(&channel.wake);
-                if self.playing {
-                    // Forwarded to its end or paused: the end is asked anew each time.
-                    until = channel
-                        .play
-                        .filter(|play| play.paused_at.is_none())
-                        .map(|play| play.ends);
-                }
-                if let Some(digit) = self.digits.then(|| channel.digits.pop_front()).flatten() {
-                    media::read_digit(&mut world, self.uuid, digit);
-                    return Woken::Digit(digit.key);
-                }
-                wake
-            };
-            match until {
-                None => wake.notified().await,
-                Some(until) => {
-                    if tokio::time::timeout_at(until, wake.notified())
-                        .await
-                        .is_err()
-                    {
-                        return Woken::Timeout;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits to the end of the time or of the application, carrying out commands meanwhile.
-    pub(super) async fn out(&self) -> Woken {
-        loop {
-            match self.next().await {
-                Woken::Message(message) => perform(self.core, self.uuid, message).await,
-                woken => return woken,
-            }
-        }
-    }
-}
 
 /// Runs the applications of the channel's extension one after the other, then hangs up
 /// (`switch_core_standard_on_execute` in `switch_core_state_machine.c`).
