@@ -180,6 +180,7 @@ fn main() -> Result<()> {
             let mut samples = measured.block_on(calls(&way, span))?;
             let during = gateway.memory()?;
             let saw = crowded.block_on(crowd.stop());
+            // The gateway takes notice of the connections that went.
             std::thread::sleep(Duration::from_secs(2));
             let after = gateway.memory()?;
             let calls = thousands(samples.len() as f64);

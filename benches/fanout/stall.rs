@@ -128,6 +128,7 @@ impl Stall {
                 || Ok(node.queued() == 0 && node.unread()? == 0),
                 "all is read",
             )?;
+            // What was read last is in the journal then.
             std::thread::sleep(Duration::from_millis(50));
             held = gateway
                 .control

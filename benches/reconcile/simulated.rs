@@ -108,6 +108,7 @@ pub(crate) fn run() -> Result<()> {
                         .count()
                         == count
                 })?;
+                // Listed too, so that no measured time has the list's lag in it.
                 std::thread::sleep(SimConfig::default().list_lag * 2);
             }
             "end" => {
@@ -116,6 +117,7 @@ pub(crate) fn run() -> Result<()> {
                     sim.hang_up(&channel.uuid);
                 }
                 wait(|| sim.channels().len() == before.len() - count)?;
+                // Listed no more, likewise.
                 std::thread::sleep(SimConfig::default().list_lag * 2);
             }
             "away" => {
