@@ -49,7 +49,7 @@ pub use section::{
 #[cfg(test)]
 pub(crate) use source::fake::Fake;
 pub use source::{Process, Source};
-pub use value::{AuditPolicy, EventNames, LogFormat, SipHeader, Size};
+pub use value::{AuditPolicy, LogFormat, SipHeader, Size};
 
 /// Variables that name a key begin with this, with two underscores between the parts of the key.
 /// One underscore alone would read the variables that Kubernetes makes for a service which is

@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::layers::{Layers, Tree};
-use super::{Config, EventNames, NodeNeed, Password, Problem, Problems, Size, Source};
+use super::{Config, Names, NodeNeed, Password, Problem, Problems, Size, Source};
 use crate::domain::{NodeId, check_event_name};
 use crate::esl::quote::check_variable_name;
 
@@ -424,7 +424,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn event_names(&mut self, key: &str, names: &EventNames) {
+    fn event_names(&mut self, key: &str, names: &Names) {
         for (at, name) in names.iter().enumerate() {
             let (reason, remedy) = match check_event_name(name) {
                 Ok(()) if !name.contains(|c: char| c == ' ' || c.is_control()) => continue,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{Size, read, read_some, write_duration};
+use super::value::{Size, read, read_or_none, write_duration};
 use crate::tls::{ClientCertificates, Files};
 
 /// Port of the gRPC server by default.
@@ -79,20 +79,20 @@ pub struct GrpcConfig {
 pub struct TlsConfig {
     /// File with the certificate, then those between it and its authority. Default none: plain
     /// text.
-    #[serde(deserialize_with = "read_some")]
+    #[serde(deserialize_with = "read_or_none")]
     pub certificate: Option<PathBuf>,
     /// File with the certificate's private key, not encrypted. Default none.
-    #[serde(deserialize_with = "read_some")]
+    #[serde(deserialize_with = "read_or_none")]
     pub key: Option<PathBuf>,
     /// Whether clients must give a certificate: `none`, `optional` or `required`. Default none.
     #[serde(deserialize_with = "read")]
     pub client_certificates: ClientCertificates,
     /// File with the authorities whose client certificates are good. Default none.
-    #[serde(deserialize_with = "read_some")]
+    #[serde(deserialize_with = "read_or_none")]
     pub client_ca: Option<PathBuf>,
     /// File with revocation lists, one of each authority of `client_ca` and of those between.
     /// Default none.
-    #[serde(deserialize_with = "read_some")]
+    #[serde(deserialize_with = "read_or_none")]
     pub client_crl: Option<PathBuf>,
     /// How often the files are looked at for a change. Default 30s.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]

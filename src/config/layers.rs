@@ -144,7 +144,8 @@ impl Layers {
     /// Whether a key of a section was given.
     pub(super) fn has(&self, section: &str, name: &str) -> bool {
         let section = self.root.get(section);
-        section.is_some_and(|section| section.get(name).is_some())
+        let value = section.and_then(|section| section.get(name));
+        value.is_some_and(|value| !value.is_null())
     }
 
     /// Where the value of a key came from.
@@ -170,6 +171,9 @@ impl Layers {
 
     /// Types the tree; what does not fit becomes a problem and is left at its default. No tree
     /// when a misfit cannot be told from what is around it.
+    ///
+    /// A section or a list with nothing below it was left out, since all its children may be
+    /// commented out; a single value that is missing was forgotten.
     pub(super) fn read(&self, problems: &mut Problems) -> Option<Tree> {
         let mut rest = self.root.clone();
         if rest.is_null() {
@@ -181,8 +185,12 @@ impl Layers {
                 Err(error) => error,
             };
             let path = error.path();
-            let problem = self.problem(&rest, path, &error.inner().to_string());
-            problems.0.push(problem);
+            let message = error.inner().to_string();
+            let is_empty_list = message.contains("unit value, expected a list");
+            if !is_empty_list {
+                let problem = self.problem(&rest, path, &message);
+                problems.0.push(problem);
+            }
             // Each round takes one value away, so the loop ends.
             if !remove(&mut rest, path) {
                 return None;
@@ -196,15 +204,26 @@ impl Layers {
         let unknown = message.strip_prefix("unknown field ");
         let secret = unknown.is_some() || key.ends_with("password") || key.ends_with("sha256");
         let complex = message.ends_with("expected field identifier");
-        let value = find(root, path).filter(|_| !secret && !complex).map(show);
+        let found = find(root, path);
+        let is_empty = found.is_some_and(Value::is_null);
+        let value = found.filter(|_| !secret && !complex && !is_empty).map(show);
         let (reason, remedy) = match (unknown, message.rsplit_once(", expected ")) {
             (Some(_), Some((_, keys))) => {
-                let keys = keys.trim_start_matches("one of ");
+                let keys = keys.trim_start_matches("one of ").replace(" or ", ", ");
+                // `{level: info,switchgate=debug}` has two keys.
+                let comma = match is_empty {
+                    true => "; a text with a comma between { } needs quotes",
+                    false => "",
+                };
                 (
                     "is no key".to_owned(),
-                    format!("the keys here are {}", keys.replace(" or ", ", ")),
+                    format!("the keys here are {keys}{comma}"),
                 )
             }
+            (None, _) if is_empty => (
+                "has no value".to_owned(),
+                "write one, or leave it out".to_owned(),
+            ),
             (None, Some((_, expected))) => match expected {
                 text if text.starts_with("struct ") || text == "a map" => (
                     "is not a mapping of keys".to_owned(),
@@ -255,7 +274,7 @@ impl Layers {
             };
             place = next;
         }
-        true
+        !place.is_null()
     }
 }
 
@@ -279,14 +298,12 @@ fn split(message: &str) -> (String, String) {
     }
 }
 
-/// A key without a value is a key that was left out: all its children are commented out. A key
-/// that is a number is its digits, since every key here is text.
+/// A key that is a number is its digits, since every key here is text.
 fn tidy(value: &mut Value) {
     match value {
         Value::Mapping(map) => {
             *map = std::mem::take(map)
                 .into_iter()
-                .filter(|(_, value)| !value.is_null())
                 .map(|(key, mut value)| {
                     tidy(&mut value);
                     match key {

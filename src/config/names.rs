@@ -1,11 +1,11 @@
-//! A list of names, such as those of roles.
+//! A list of names, such as those of roles or events.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-/// Names, such as those of roles. Written as a list, or as one text with commas between them.
+/// Names, such as those of roles or events. Written as a list, or as one text with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Names(Vec<String>);
 

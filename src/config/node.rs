@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::password::{Password, PasswordOrigin};
 use super::value::{Leaf, read_some};
@@ -53,6 +53,7 @@ pub(super) struct NodeEntry {
     pub(super) address: Option<NodeAddress>,
     #[serde(deserialize_with = "read_some")]
     pub(super) user: Option<String>,
+    #[serde(deserialize_with = "secret")]
     pub(super) password: Option<SecretString>,
     #[serde(deserialize_with = "read_some")]
     pub(super) password_file: Option<String>,
@@ -65,6 +66,11 @@ pub(super) struct NodeEntry {
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Label(#[serde(deserialize_with = "super::value::read")] pub(super) String);
+
+/// A password with nothing behind its key is not one that was left out.
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    SecretString::deserialize(deserializer).map(Some)
+}
 
 // === impl NodeConfig ===
 

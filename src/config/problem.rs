@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The sections of a configuration, in order.
-const SECTIONS: [&str; 9] = [
-    "grpc", "access", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
+pub(super) const SECTIONS: [&str; 15] = [
+    "grpc", "access", "admin", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
+    "tracing", "audit", "limits", "roles", "tenants",
 ];
 
 /// Where a value came from.

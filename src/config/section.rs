@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::{EventNames, LogFormat, Size, read, write_duration};
+use super::names::Names;
+use super::value::{LogFormat, Size, read, write_duration};
 
 /// Each link to the event socket of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +118,7 @@ pub struct EventsConfig {
     /// Events that FreeSWITCH sends also while nobody subscribes to them, beside those that the
     /// gateway needs: names, subclasses of `CUSTOM` events such as `conference::maintenance`, or
     /// `ALL`. Default none.
-    pub always: EventNames,
+    pub always: Names,
 }
 
 /// The stop on SIGTERM or SIGINT.
@@ -202,7 +203,7 @@ impl Default for EventsConfig {
             journal_age: Duration::from_secs(600),
             subscriber_bytes: Size::from_mib(8),
             heartbeat_interval: Duration::from_secs(15),
-            always: EventNames::default(),
+            always: Names::default(),
         }
     }
 }

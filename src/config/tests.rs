@@ -8,6 +8,7 @@ use super::node::NodeEntry;
 use super::*;
 
 mod access;
+mod empty;
 mod roles;
 
 const EXAMPLE: &str = include_str!("../../docs/config.example.yaml");

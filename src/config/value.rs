@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
 
 use crate::tls::ClientCertificates;
@@ -16,11 +16,6 @@ use crate::tls::ClientCertificates;
 /// A number of bytes. Written as a plain number or with a binary unit: `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(usize);
-
-/// Names of events, or subclasses of `CUSTOM` ones. Written as a list, or as one text with commas
-/// between them.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct EventNames(Vec<String>);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -156,57 +151,6 @@ impl Serialize for SipHeader {
             Some(name) => serializer.serialize_str(name),
             None => serializer.serialize_bool(false),
         }
-    }
-}
-
-// === impl EventNames ===
-
-impl EventNames {
-    /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
-
-impl<'a> FromIterator<&'a str> for EventNames {
-    fn from_iter<T: IntoIterator<Item = &'a str>>(names: T) -> Self {
-        Self(names.into_iter().map(str::to_owned).collect())
-    }
-}
-
-impl<'de> Deserialize<'de> for EventNames {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EventNamesVisitor)
-    }
-}
-
-struct EventNamesVisitor;
-
-impl<'de> Visitor<'de> for EventNamesVisitor {
-    type Value = EventNames;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of event names; write them below it, each after a dash, or with commas between them")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<EventNames, E> {
-        let names = text.split(',').map(str::trim);
-        Ok(names.filter(|name| !name.is_empty()).collect())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<EventNames, A::Error> {
-        let mut names = Vec::new();
-        while let Some(item) = list.next_element::<yaml_serde::Value>()? {
-            match item.as_str() {
-                Some(name) => names.push(name.to_owned()),
-                None => {
-                    return Err(A::Error::custom(
-                        "is not a list of event names; put each name in quotes",
-                    ));
-                }
-            }
-        }
-        Ok(EventNames(names))
     }
 }
 
@@ -386,6 +330,23 @@ pub(super) fn read_some<'de, D: Deserializer<'de>, T: Leaf>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     read(deserializer).map(Some)
+}
+
+/// As `read_some`, for a key that may be written with nothing behind it, as it is shown where none
+/// is the default.
+pub(super) fn read_or_none<'de, D: Deserializer<'de>, T: Leaf>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    struct Given<T>(T);
+
+    impl<'de, T: Leaf> Deserialize<'de> for Given<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            read(deserializer).map(Self)
+        }
+    }
+
+    let given = Option::<Given<T>>::deserialize(deserializer)?;
+    Ok(given.map(|Given(value)| value))
 }
 
 /// For `#[serde(serialize_with)]`.

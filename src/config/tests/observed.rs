@@ -62,12 +62,12 @@ fn what_traces_and_audit_cannot_use_is_told() {
             "tracing: {otlp_endpoint: 'https://h:4317', sample_ratio: 1.5, variable: 'a b', sip_header: 'a b', timeout: 0s}\naudit: {on_failure: perhaps}"
         ),
         [
-            "audit.on_failure: `perhaps` is not a policy; write continue or refuse (switchgate.yaml)",
             "tracing.otlp_endpoint: `https://h:4317` asks for TLS, which the exporter does not speak; run a collector beside the gateway and write http://127.0.0.1:4317 (switchgate.yaml)",
             "tracing.sample_ratio: 1.5 is no part of the whole; give a number from 0 to 1, such as 0.1 (switchgate.yaml)",
             "tracing.sip_header: `a b` is not true, false or the name of a SIP header; write letters, digits and -, such as X-Traceparent (switchgate.yaml)",
             "tracing.timeout: 0s is too short; give a time longer than zero (switchgate.yaml)",
             "tracing.variable: `a b` is no name of a channel variable; write letters, digits, _ and -, at most 128, such as traceparent, or \"\" for none (switchgate.yaml)",
+            "audit.on_failure: `perhaps` is not a policy; write continue or refuse (switchgate.yaml)",
         ]
     );
     for endpoint in ["h:4317", "http://", "grpc://h:1", "no url"] {
