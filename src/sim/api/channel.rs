@@ -241,6 +241,7 @@ pub(super) async fn deflect(core: &Arc<Core>, arguments: &str) -> String {
     if !core.world().channels.contains_key(uuid) {
         return "-ERR Operation failed\n".to_owned();
     }
+    // The far end takes its time to refuse.
     tokio::time::sleep(Duration::from_millis(100)).await;
     super::super::midcall::deflect(&mut core.world(), uuid);
     "+OK:SIP/2.0 403 Forbidden\r\n\n".to_owned()

@@ -118,6 +118,7 @@ impl File {
         let mut order = Order::Flush(written_tx);
         let flushed = async {
             while let Err(TrySendError::Full(back)) = self.orders.try_send(order) {
+                // The queue is full, and nobody tells when it is not: the thread blocks on the disk.
                 order = back;
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
