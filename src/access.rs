@@ -44,13 +44,11 @@ pub struct Access {
 // === impl Access ===
 
 impl Access {
-    /// Who asks, as its proof says it, if it may call this RPC (`/switchgate.v1.Service/Method`).
+    /// The caller that this somebody is, if it may call this RPC (`/switchgate.v1.Service/Method`).
     ///
     /// # Errors
-    /// UNAUTHENTICATED when the proof is none that is known, PERMISSION_DENIED when its roles do
-    /// not allow the RPC.
-    pub async fn admit(&self, proof: Proof<'_>, rpc: &str) -> Result<Caller, Failure> {
-        let identified = self.identities.identify(proof).await?;
+    /// PERMISSION_DENIED when its roles do not allow the RPC.
+    pub fn admit(&self, identified: Identified, rpc: &str) -> Result<Caller, Failure> {
         self.roles.caller(identified)?.calling(rpc)
     }
 }

@@ -5,25 +5,33 @@ use std::time::Duration;
 use switchgate::pb;
 use switchgate::pb::event_service_client::EventServiceClient;
 use switchgate::pb::job_service_client::JobServiceClient;
+use switchgate::pb::node_service_client::NodeServiceClient;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::client::start_at;
 use crate::faults::{job, received, until};
 use crate::gateway::{Gateway, code_and_reason, connect, metadata, within};
 use crate::hostile::wire::{GOAWAY, NO_ERROR, SUBSCRIBE, Wire, request};
+use crate::identities::{access, token};
 use crate::tls::clients::list_nodes;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_too_many_is_closed_at_once() {
     let gateway = Gateway::over_sims(1, |config| config.grpc.max_connections = 3).await;
     // One is the gateway's own client.
-    let (first, _second) = (
+    let (first, second) = (
         connect(gateway.address).await,
         connect(gateway.address).await,
     );
+    // Who was let in once, keeps its place.
+    for channel in [&gateway.channel, &first, &second] {
+        assert_eq!(list_nodes(channel).await.unwrap(), 1);
+    }
     until(|| gateway.transport.connections().open == 3).await;
     let mut late = TcpStream::connect(gateway.address).await.unwrap();
     let read = within(late.read(&mut [0])).await;
@@ -35,6 +43,54 @@ async fn a_connection_too_many_is_closed_at_once() {
     until(|| gateway.transport.connections().open == 2).await;
     let next = connect(gateway.address).await;
     assert_eq!(list_nodes(&next).await.unwrap(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_that_prove_nothing_make_room_and_keep_nobody_out() {
+    let gateway = Gateway::over_sims(1, |config| {
+        config.grpc.max_connections = 3;
+        config.access = access(&token("crm", "swg_good"));
+    })
+    .await;
+    // The gateway's own client has a place, and asks for nothing yet.
+    let ask = async |channel: &Channel| {
+        let channel = channel.clone();
+        let mut request = Request::new(pb::ListNodesRequest::default());
+        let bearer = "Bearer swg_good".parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let mut client = NodeServiceClient::new(channel);
+        within(client.list_nodes(request)).await.map(drop)
+    };
+    ask(&gateway.channel).await.unwrap();
+    // This one does not even read, and what it asks is refused.
+    let mut oldest = Wire::connect(gateway.address).await;
+    assert!(oldest.send(&request(1, SUBSCRIBE)).await);
+    until(|| gateway.transport.connections().open == 2).await;
+    // As load balancers do.
+    let mut other = HealthClient::new(connect(gateway.address).await);
+    let health = within(other.watch(HealthCheckRequest::default())).await;
+    let mut health = health.unwrap().into_inner();
+    within(health.message()).await.unwrap().unwrap();
+    assert_eq!(gateway.transport.connections().unproven, 0);
+
+    let channel = connect(gateway.address).await;
+    ask(&channel).await.unwrap();
+    assert_eq!(oldest.goaway().await, Some(NO_ERROR));
+    while oldest.next().await.is_some() {}
+    assert_eq!(gateway.transport.connections().unproven, 1);
+    // Another one takes the place of who watches, and then there is none left to take.
+    let third = connect(gateway.address).await;
+    ask(&third).await.unwrap();
+    while let Ok(Some(_)) = within(health.message()).await {}
+    let figures = gateway.transport.connections();
+    assert_eq!((figures.open, figures.unproven, figures.refused), (3, 2, 0));
+    let mut late = TcpStream::connect(gateway.address).await.unwrap();
+    let read = within(late.read(&mut [0])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    for channel in [&gateway.channel, &channel, &third] {
+        ask(channel).await.unwrap();
+    }
     gateway.stop().await;
 }
 

@@ -102,16 +102,16 @@ impl Identified {
 // === impl Identities ===
 
 impl Identities {
-    /// Who sent this proof. May wait some seconds for an issuer's new keys.
+    /// Who sent this proof, and what it is. May wait some seconds for an issuer's new keys.
     ///
     /// # Errors
     /// UNAUTHENTICATED.
-    pub async fn identify(&self, proof: Proof<'_>) -> Result<Identified, Failure> {
+    pub async fn identify(&self, proof: Proof<'_>) -> Result<(ProofKind, Identified), Failure> {
         let known = self.0.known.load_full();
         let counts = &self.0.counts;
         match known.identify(proof, counts).await {
-            Ok((kind, identified)) => {
-                counts.count_accepted(kind);
+            Ok(identified) => {
+                counts.count_accepted(identified.0);
                 Ok(identified)
             }
             Err(Refusal { why, detail }) => {

@@ -33,8 +33,8 @@ pub struct GrpcConfig {
     /// window holds. Default 64KiB.
     #[serde(deserialize_with = "read")]
     pub max_send_buffer_bytes: Size,
-    /// Most connections at once; one more is closed at once. Default 10000; each needs a file
-    /// descriptor.
+    /// Most connections at once; one more takes the place of the oldest that had no request admitted,
+    /// or is closed at once. Default 10000; each needs a file descriptor.
     #[serde(deserialize_with = "read")]
     pub max_connections: usize,
     /// Most connections that are not through their handshake; the oldest makes room for a newer

@@ -22,6 +22,7 @@ use tracing::Instrument as _;
 use super::answer;
 use super::event_service::body;
 use super::event_service::server::event_service_server::{self, EventServiceServer};
+use super::gate::Proven;
 use super::health::Health;
 use super::observe::Observed;
 use super::peer::Peer;
@@ -29,7 +30,7 @@ use super::rpc::Rpc;
 use super::status::status;
 use super::tally::Tally;
 use super::{Services, deadline};
-use crate::access::{Holds, Proof};
+use crate::access::{Holds, Proof, ProofKind};
 use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
@@ -51,6 +52,8 @@ pub struct Api {
     /// Ends the RPCs that the grace period did not.
     cut: CancellationToken,
     tally: Tally,
+    /// Learns when somebody known asks; absent where there is no connection.
+    proven: Option<Proven>,
 }
 
 // === impl Api ===
@@ -93,6 +96,7 @@ impl Api {
             max_message_bytes,
             cut: services.control.cut().clone(),
             tally: Tally::new(),
+            proven: None,
         })
     }
 
@@ -102,9 +106,15 @@ impl Api {
     }
 
     /// The same services, whose streams end with this drain and whose RPCs are cut by this token:
-    /// those of one connection.
-    pub(super) fn on_connection(&self, drain: &Drain, cut: &CancellationToken) -> Self {
+    /// those of one connection, which learns when somebody known asks.
+    pub(super) fn on_connection(
+        &self,
+        drain: &Drain,
+        cut: &CancellationToken,
+        proven: Proven,
+    ) -> Self {
         let mut api = self.clone();
+        api.proven = Some(proven);
         api.services.drain = drain.clone();
         api.services.control.set_cut(cut.clone());
         api.cut = cut.clone();
@@ -169,9 +179,16 @@ impl Api {
             authorization: authorization.as_deref(),
             certificate: peer.certificate.as_deref(),
         };
-        let admitted = self.services.access.admit(proof, &rpc.path).await;
-        let admitted = admitted.and_then(|caller| {
-            let caller = observed.admitted(caller)?;
+        let identified = self.services.access.identities.identify(proof).await;
+        let admitted = identified.and_then(|(kind, identified)| {
+            let is_known = kind != ProofKind::Anonymous;
+            let caller = self.services.access.admit(identified, &rpc.path);
+            if let Some(proven) = &self.proven
+                && (is_known || caller.is_ok())
+            {
+                proven.tell();
+            }
+            let caller = observed.admitted(caller?)?;
             let holds = if rpc.streams {
                 Holds::Stream
             } else {

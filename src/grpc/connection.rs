@@ -30,6 +30,9 @@ const CONNECTION_WINDOW: u32 = 4 << 20;
 const AGE_JITTER: f64 = 0.1;
 /// How long the last words of RPCs that are ended have to reach the client.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long one that goes for a newer one has for what is under way; then it is cut, and has as long
+/// for last words. The newer one waits.
+const MAKES_ROOM: Duration = Duration::from_millis(300);
 
 /// What a connection is served with.
 #[derive(Debug, Clone)]
@@ -82,7 +85,12 @@ impl Reception {
                 return handshake.failed();
             }
         };
-        if let Some(place) = handshake.done() {
+        let place = tokio::select! {
+            biased;
+            () = self.drain.stopped() => return,
+            place = handshake.done() => place,
+        };
+        if let Some(place) = place {
             self.serve_http2(shaken, address, &place).await;
         }
     }
@@ -96,7 +104,7 @@ impl Reception {
             address,
             certificate: proof.as_ref().and_then(ClientProof::certificate),
         };
-        let served = Arc::new((self.api.on_connection(&life, &cut), peer));
+        let served = Arc::new((self.api.on_connection(&life, &cut, place.proven()), peer));
         let service = hyper::service::service_fn(move |request| {
             let served = Arc::clone(&served);
             async move {
@@ -107,12 +115,21 @@ impl Reception {
         let http2 = limits.http2(self.drain.clone());
         let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
         let mut stopped = pin!(self.drain.stopped());
+        let mut displaced = pin!(place.displaced());
         let mut timer = pin!(sleep(jittered(limits.max_connection_age)));
         let (mut stage, mut is_stopping) = (Stage::Serving, false);
+        let mut farewell = FAREWELL;
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut connection => break result,
+                () = &mut displaced, if farewell == FAREWELL => {
+                    debug!(peer = %address, "connection that proved nothing ends for a newer one");
+                    connection.as_mut().graceful_shutdown();
+                    farewell = MAKES_ROOM;
+                    stage = Stage::GoingAway;
+                    timer.set(sleep(farewell));
+                }
                 () = &mut stopped, if !is_stopping => {
                     is_stopping = true;
                     connection.as_mut().graceful_shutdown();
@@ -132,7 +149,7 @@ impl Reception {
                     }
                     Stage::GoingAway => {
                         stage = end(&life, &cut);
-                        timer.set(sleep(FAREWELL));
+                        timer.set(sleep(farewell));
                     }
                     Stage::Farewell => break Ok(()),
                 },

@@ -50,6 +50,7 @@ impl Theme for ConnectionMetrics {
             (["accepted"], figures.accepted),
             (["refused"], figures.refused),
             (["displaced"], figures.displaced),
+            (["unproven"], figures.unproven),
             (["failed_handshake"], figures.failed_handshakes),
             (["aged"], figures.aged),
         ];
