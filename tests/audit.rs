@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use switchgate::access::TokenDigest;
 use switchgate::config::{AuditPolicy, Config};
 use switchgate::pb;
 use switchgate::shutdown::Drain;
@@ -10,6 +11,7 @@ use tonic::{Code, Request};
 
 use crate::client::{answered, hang_up, map, tag, to};
 use crate::gateway::{Gateway, code_and_reason, on_each, within};
+use crate::identities::{access, token};
 use crate::verbs::until;
 
 /// A file of its own.
@@ -285,4 +287,58 @@ async fn without_a_file_the_line_is_in_the_log() {
     assert_eq!(audit[1]["rpc"], "switchgate.v1.SessionService/Hangup");
     assert_eq!(audit[1]["code"], "OK");
     assert!(audit[1]["session_id"].is_string());
+}
+
+#[tokio::test]
+async fn strangers_fill_no_audit_and_are_counted() {
+    let file = File::new();
+    let gateway = Gateway::over_sims(1, |config| {
+        file.configure(config);
+        config.access = access(&token("crm", "swg_good"));
+    })
+    .await;
+    for _ in 0..300 {
+        let request = pb::HangupRequest::default();
+        let refused = within(gateway.sessions().hangup(request)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    }
+    gateway.stop().await;
+    let lines = file.lines();
+    let left_out = |line: &Value| line["left_out"].as_u64();
+    let whole = lines.iter().filter(|line| left_out(line).is_none()).count();
+    assert!(whole < 200, "{whole}");
+    let counted: u64 = lines.iter().filter_map(left_out).sum();
+    assert_eq!(counted + u64::try_from(whole).unwrap(), 300);
+}
+
+#[tokio::test]
+async fn whoever_is_known_has_a_line_for_each_change_that_it_may_not_make() {
+    let file = File::new();
+    let digest = TokenDigest::of(b"swg_good").to_hex();
+    let gateway = Gateway::over_sims(1, |config| {
+        file.configure(config);
+        config.access = access(&format!(
+            "{{tokens: [{{name: desk, roles: [viewer], sha256: '{digest}'}}], anonymous: {{roles: [viewer]}}}}"
+        ));
+    })
+    .await;
+    let hangup = async |bearer: Option<&str>| {
+        let mut request = Request::new(pb::HangupRequest::default());
+        if let Some(bearer) = bearer {
+            let bearer = bearer.parse().unwrap();
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        let refused = within(gateway.sessions().hangup(request)).await;
+        assert_eq!(refused.unwrap_err().code(), Code::PermissionDenied);
+    };
+    for _ in 0..100 {
+        hangup(None).await;
+        hangup(Some("Bearer swg_good")).await;
+    }
+    gateway.stop().await;
+    let lines = file.lines();
+    let of = |name: &str| lines.iter().filter(|line| line["caller"] == name).count();
+    assert_eq!(of("desk"), 100);
+    // Anybody can be that one.
+    assert!(of("anonymous") < 80, "{}", of("anonymous"));
 }

@@ -182,6 +182,7 @@ impl Api {
         let identified = self.services.access.identities.identify(proof).await;
         let admitted = identified.and_then(|(kind, identified)| {
             let is_known = kind != ProofKind::Anonymous;
+            observed.identified(&identified.name, is_known);
             let caller = self.services.access.admit(identified, &rpc.path);
             if let Some(proven) = &self.proven
                 && (is_known || caller.is_ok())

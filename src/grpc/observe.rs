@@ -74,14 +74,21 @@ impl Observed {
         }
     }
 
-    /// It is known who asks.
+    /// It is clear who asks: somebody known, or anybody.
+    pub(super) fn identified(&self, name: &str, is_known: bool) {
+        if let Some(entry) = &self.entry {
+            entry.identified(name, is_known);
+        }
+    }
+
+    /// It is let in.
     ///
     /// # Errors
     /// OVERLOADED when it would change something that the audit cannot tell.
     pub(super) fn admitted(&self, caller: Caller) -> Result<Caller, Failure> {
         self.span.record("switchgate.caller", caller.name());
         if let Some(entry) = &self.entry {
-            entry.admitted(&caller)?;
+            entry.admitted()?;
         }
         Ok(caller)
     }

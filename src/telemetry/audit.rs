@@ -4,6 +4,7 @@
 //! waits for the disk. A line that finds the queue full is left out and counted.
 
 mod file;
+mod strangers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use super::redact::Ids;
 use crate::config::{AuditConfig, AuditPolicy};
 use crate::domain::{Failure, Reason};
 use file::File;
+use strangers::Strangers;
 
 /// Target of the lines in the standard log.
 const TARGET: &str = "audit";
@@ -29,6 +31,7 @@ pub struct Audit {
     sink: Sink,
     redact: bool,
     policy: AuditPolicy,
+    strangers: Arc<Strangers>,
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +91,7 @@ impl Audit {
             sink,
             redact: config.redact,
             policy: config.on_failure,
+            strangers: Arc::default(),
         })
     }
 
@@ -120,9 +124,45 @@ impl Audit {
 
     /// Takes a line; never waits.
     pub fn write(&self, line: &Line) {
+        self.tell_left_out(false);
         match &self.sink {
             Sink::Log => line.log(),
             Sink::File(file) => file.write(line.json().to_string()),
+        }
+    }
+
+    /// Takes the line of a request that was not let in and came from nobody known; never waits.
+    /// Anybody can make such lines: they are few in a second, those left out are counted, and they
+    /// take no room from others.
+    pub fn write_of_stranger(&self, line: &Line) {
+        self.tell_left_out(false);
+        let is_taken = self.strangers.may_write()
+            && match &self.sink {
+                Sink::Log => {
+                    line.log();
+                    true
+                }
+                Sink::File(file) => file.write_to_spare(line.json().to_string()),
+            };
+        if !is_taken {
+            self.strangers.left_out();
+        }
+    }
+
+    /// Tells how many lines of strangers were left out, when it is time.
+    fn tell_left_out(&self, at_once: bool) {
+        let Some(left_out) = self.strangers.due(at_once) else {
+            return;
+        };
+        match &self.sink {
+            Sink::Log => tracing::info!(target: TARGET, left_out, "refused requests are left out"),
+            Sink::File(file) => {
+                let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+                let line = json!({"time": time, "left_out": left_out});
+                if !file.write_to_spare(line.to_string()) {
+                    self.strangers.not_told(left_out);
+                }
+            }
         }
     }
 
@@ -135,6 +175,7 @@ impl Audit {
 
     /// Waits until all lines so far are on their way to the disk; says whether they are.
     pub async fn flush(&self, patience: Duration) -> bool {
+        self.tell_left_out(true);
         match &self.sink {
             Sink::Log => true,
             Sink::File(file) => file.flush(patience).await,
@@ -157,6 +198,7 @@ impl Default for Audit {
             sink: Sink::Log,
             redact: true,
             policy: AuditPolicy::default(),
+            strangers: Arc::default(),
         }
     }
 }

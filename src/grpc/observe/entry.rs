@@ -1,5 +1,6 @@
 //! What the audit is told of one RPC.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -9,7 +10,6 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::access::Caller;
 use crate::domain::Failure;
 use crate::grpc::peer::Peer;
 use crate::grpc::rpc::Rpc;
@@ -34,6 +34,8 @@ pub(super) struct Entry {
     trace_id: Option<String>,
     began: (SystemTime, Instant),
     caller: OnceLock<String>,
+    /// Anybody may be behind it.
+    is_of_stranger: AtomicBool,
     request: Mutex<First>,
     answer: Mutex<First>,
 }
@@ -63,15 +65,22 @@ impl Entry {
             trace_id,
             began: (SystemTime::now(), Instant::now()),
             caller: OnceLock::new(),
+            is_of_stranger: AtomicBool::new(true),
             request: Mutex::default(),
             answer: Mutex::default(),
         }
     }
 
-    /// It is known who asks; says whether it may go on.
-    pub(super) fn admitted(&self, caller: &Caller) -> Result<(), Failure> {
-        // Each request is admitted once.
-        let _ = self.caller.set(caller.name().to_owned());
+    /// It is clear who asks: somebody known, or anybody.
+    pub(super) fn identified(&self, name: &str, is_known: bool) {
+        // Each request is identified once.
+        let _ = self.caller.set(name.to_owned());
+        self.is_of_stranger.store(!is_known, Ordering::Relaxed);
+    }
+
+    /// It is let in; says whether it may go on.
+    pub(super) fn admitted(&self) -> Result<(), Failure> {
+        self.is_of_stranger.store(false, Ordering::Relaxed);
         self.audit.check()
     }
 
@@ -106,7 +115,7 @@ impl Entry {
             ids.look_in(&answer);
         }
         let redact = self.audit.redacts();
-        self.audit.write(&Line {
+        let line = Line {
             time: self.began.0,
             rpc: self.rpc.path.trim_start_matches('/').to_owned(),
             caller: self.caller.get().cloned(),
@@ -117,7 +126,11 @@ impl Entry {
             reason,
             took: self.began.1.elapsed(),
             trace_id: self.trace_id.clone(),
-        });
+        };
+        match self.is_of_stranger.load(Ordering::Relaxed) {
+            true => self.audit.write_of_stranger(&line),
+            false => self.audit.write(&line),
+        }
     }
 }
 

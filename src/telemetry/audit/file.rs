@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use super::AuditError;
 
 /// Lines that may wait for the disk: some seconds of a busy gateway.
 const MAX_QUEUED: usize = 16 * 1024;
+/// Beyond so many waiting lines there is no room to spare.
+const SPARE: usize = MAX_QUEUED / 4;
 /// Bytes that are written at once.
 const MAX_BATCH: usize = 64 * 1024;
 /// How often the writer looks whether the file was moved away.
@@ -47,6 +49,8 @@ struct State {
     /// The last line found the queue full.
     is_full: AtomicBool,
     lost: AtomicU64,
+    /// Lines that wait.
+    queued: AtomicUsize,
 }
 
 /// Owner of the file.
@@ -95,8 +99,7 @@ impl File {
     }
 
     pub(super) fn write(&self, line: String) {
-        let result = self.orders.try_send(Order::Line(line));
-        let is_lost = result.is_err();
+        let is_lost = !self.send(line);
         if is_lost {
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -106,6 +109,21 @@ impl File {
                 false => tracing::warn!(lost = self.lost(), "audit lines are taken again"),
             }
         }
+    }
+
+    /// Takes a line when few wait; says whether it did. It changes nothing for other lines.
+    pub(super) fn write_to_spare(&self, line: String) -> bool {
+        self.state.queued.load(Ordering::Relaxed) < SPARE && self.send(line)
+    }
+
+    fn send(&self, line: String) -> bool {
+        // Before: the writer may be faster.
+        self.state.queued.fetch_add(1, Ordering::Relaxed);
+        let is_taken = self.orders.try_send(Order::Line(line)).is_ok();
+        if !is_taken {
+            self.state.queued.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_taken
     }
 
     pub(super) fn reopen(&self) {
@@ -163,6 +181,7 @@ impl Writer {
     fn take(&mut self, order: Order) {
         match order {
             Order::Line(line) => {
+                self.state.queued.fetch_sub(1, Ordering::Relaxed);
                 self.batch.extend_from_slice(line.as_bytes());
                 self.batch.push(b'\n');
                 self.lines += 1;
