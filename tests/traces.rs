@@ -16,6 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::client::{get, hang_up, tag, to, variables};
 use crate::gateway::{Gateway, code_and_reason, freeswitch_address, test_config, within};
+use crate::identities::{access, token};
 use crate::verbs::until;
 pub(crate) use collector::Observed;
 use collector::shown;
@@ -381,4 +382,26 @@ fn header(name: &str) -> SipHeader {
     let source = switchgate::config::Process;
     let loader = switchgate::config::Loader::new(&source).file(Some(path));
     loader.load().unwrap().tracing.sip_header
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_does_not_choose_what_is_recorded() {
+    let observed = Observed::start().await;
+    let gateway = Gateway::over_sims(1, |config| {
+        observed.configure(config);
+        config.access = access(&token("crm", "swg_good"));
+    })
+    .await;
+    let list = || traced(pb::ListNodesRequest::default(), "01");
+    let refused = within(gateway.nodes().list_nodes(list())).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    let mut request = list();
+    let bearer = "Bearer swg_good".parse().unwrap();
+    request.metadata_mut().insert("authorization", bearer);
+    within(gateway.nodes().list_nodes(request)).await.unwrap();
+    gateway.stop().await;
+    let mut spans = observed.spans().await;
+    spans.retain(|span| hex(&span.trace_id) == TRACE);
+    let rpc = named(&spans, "switchgate.v1.NodeService/ListNodes");
+    assert_eq!(value(rpc, "rpc.response.status_code"), "OK");
 }

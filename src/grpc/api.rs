@@ -189,7 +189,7 @@ impl Api {
             {
                 proven.tell();
             }
-            let caller = observed.admitted(caller?)?;
+            let caller = observed.admitted(caller?, request.headers())?;
             let holds = if rpc.streams {
                 Holds::Stream
             } else {

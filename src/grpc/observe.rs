@@ -47,11 +47,10 @@ impl Observed {
     pub(super) fn begin(audit: &Audit, path: &str, headers: &HeaderMap, peer: &Peer) -> Self {
         let rpc = Rpc::at(path);
         let span = span(rpc, path, peer);
-        telemetry::continue_from(&span, headers);
         let changing = rpc.filter(|rpc| !rpc.reads && audit.is_on());
         let entry = changing.map(|rpc| {
-            let trace = telemetry::trace_id(&span).or_else(|| telemetry::remote_trace_id(headers));
-            Arc::new(Entry::new(audit, rpc, peer, trace))
+            let remote_trace = telemetry::remote_trace_id(headers);
+            Arc::new(Entry::new(audit, rpc, peer, remote_trace))
         });
         Self {
             rpc,
@@ -81,14 +80,15 @@ impl Observed {
         }
     }
 
-    /// It is let in.
+    /// It is let in. Only now its trace goes on here, or anybody could choose what is recorded.
     ///
     /// # Errors
     /// OVERLOADED when it would change something that the audit cannot tell.
-    pub(super) fn admitted(&self, caller: Caller) -> Result<Caller, Failure> {
+    pub(super) fn admitted(&self, caller: Caller, headers: &HeaderMap) -> Result<Caller, Failure> {
+        telemetry::continue_from(&self.span, headers);
         self.span.record("switchgate.caller", caller.name());
         if let Some(entry) = &self.entry {
-            entry.admitted()?;
+            entry.admitted(telemetry::trace_id(&self.span))?;
         }
         Ok(caller)
     }

@@ -31,7 +31,10 @@ pub(super) struct Entry {
     audit: Audit,
     rpc: &'static Rpc,
     peer: Peer,
-    trace_id: Option<String>,
+    /// The client's own trace, which counts where it is not let in.
+    remote_trace: Option<String>,
+    /// Set when it is let in.
+    trace: OnceLock<Option<String>>,
     began: (SystemTime, Instant),
     caller: OnceLock<String>,
     /// Anybody may be behind it.
@@ -56,13 +59,14 @@ impl Entry {
         audit: &Audit,
         rpc: &'static Rpc,
         peer: &Peer,
-        trace_id: Option<String>,
+        remote_trace: Option<String>,
     ) -> Self {
         Self {
             audit: audit.clone(),
             rpc,
             peer: peer.clone(),
-            trace_id,
+            remote_trace,
+            trace: OnceLock::new(),
             began: (SystemTime::now(), Instant::now()),
             caller: OnceLock::new(),
             is_of_stranger: AtomicBool::new(true),
@@ -78,9 +82,11 @@ impl Entry {
         self.is_of_stranger.store(!is_known, Ordering::Relaxed);
     }
 
-    /// It is let in; says whether it may go on.
-    pub(super) fn admitted(&self) -> Result<(), Failure> {
+    /// It is let in, as a part of this trace; says whether it may go on.
+    pub(super) fn admitted(&self, trace: Option<String>) -> Result<(), Failure> {
         self.is_of_stranger.store(false, Ordering::Relaxed);
+        // Each request is let in once.
+        let _ = self.trace.set(trace);
         self.audit.check()
     }
 
@@ -125,12 +131,17 @@ impl Entry {
             code,
             reason,
             took: self.began.1.elapsed(),
-            trace_id: self.trace_id.clone(),
+            trace_id: self.trace_id(),
         };
         match self.is_of_stranger.load(Ordering::Relaxed) {
             true => self.audit.write_of_stranger(&line),
             false => self.audit.write(&line),
         }
+    }
+
+    fn trace_id(&self) -> Option<String> {
+        let own = self.trace.get().cloned().flatten();
+        own.or_else(|| self.remote_trace.clone())
     }
 }
 
