@@ -20,6 +20,7 @@ mod observe;
 mod page;
 mod peer;
 mod preface;
+mod receiving;
 mod rpc;
 mod server;
 mod session_service;

@@ -5,6 +5,7 @@ use tonic::Code;
 
 use crate::client::seconds;
 use crate::gateway::{Gateway, code_and_reason, metadata, within};
+use crate::hostile::wire::{END_STREAM, HEADERS, Wire, without_message};
 
 #[tokio::test]
 async fn a_stream_counts_until_it_ends_and_one_too_many_is_told_which_limit_it_met() {
@@ -80,5 +81,21 @@ async fn a_node_has_no_more_jobs_than_its_limit() {
         };
         within(jobs.cancel_job(request)).await.unwrap();
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_message_never_comes_is_given_up_at_its_deadline() {
+    let gateway = Gateway::over_sims(1, |config| config.limits.in_flight = 1).await;
+    let mut wire = Wire::connect(gateway.address).await;
+    let path = "/switchgate.v1.SessionService/Hangup";
+    let timeout = [("grpc-timeout", "200m")];
+    assert!(wire.send(&without_message(1, path, &timeout)).await);
+    let answer = wire.until(HEADERS).await.unwrap();
+    assert_eq!((answer.stream, answer.flags & END_STREAM), (1, END_STREAM));
+    let list = pb::ListNodesRequest::default();
+    within(gateway.nodes().list_nodes(list)).await.unwrap();
+    // Which would be waited for, since it does not answer that it has seen GOAWAY.
+    drop(wire);
     gateway.stop().await;
 }

@@ -26,6 +26,7 @@ use super::gate::Proven;
 use super::health::Health;
 use super::observe::Observed;
 use super::peer::Peer;
+use super::receiving;
 use super::rpc::Rpc;
 use super::status::status;
 use super::tally::Tally;
@@ -202,6 +203,7 @@ impl Api {
             Ok(admitted) => admitted,
             Err(failure) => return Ok(status(&failure).into_http()),
         };
+        let request = receiving::bounded(request);
         let limit = self.max_message_bytes;
         macro_rules! serve {
             ($server:ident) => {

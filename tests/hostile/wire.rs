@@ -187,3 +187,8 @@ pub(crate) fn request(stream: u32, path: &str) -> Vec<u8> {
     request.extend(frame(DATA, END_STREAM, stream, &[0; 5]));
     request
 }
+
+/// A request whose message does not come.
+pub(crate) fn without_message(stream: u32, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &headers(path, more))
+}
