@@ -206,6 +206,7 @@ impl App {
             subscriber_bytes: config.events.subscriber_bytes.bytes() as u64,
             heartbeat_interval: config.events.heartbeat_interval,
             encodings: Arc::default(),
+            permit: None,
         };
         let tls = config.grpc.tls.files().map(Tls::load).transpose()?;
         if let Some(tls) = &tls {

@@ -43,7 +43,7 @@ pub use rpc::Rpc;
 pub use server::{GrpcConfig, Limits, Server, Transport};
 pub use tally::{DURATION_BOUNDS, Method, Tally};
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Permit};
 use crate::control::{Control, Once};
 use crate::shutdown::Drain;
 use crate::telemetry::audit::Audit;
@@ -69,6 +69,8 @@ pub struct Services {
     pub heartbeat_interval: Duration,
     /// Events as they are on the wire, for all subscribers.
     pub encodings: Arc<Encodings>,
+    /// What the request holds that they answer; nothing where they answer none yet.
+    pub permit: Option<Arc<Permit>>,
 }
 
 /// Deadlines where the client gives none, and the longest that it may ask for.
@@ -85,10 +87,20 @@ pub struct Deadlines {
 // === impl Services ===
 
 impl Services {
-    /// The same services, acting for this caller.
-    fn on_behalf_of(&self, caller: Caller) -> Self {
+    /// The same services, acting for this caller in a request that holds this.
+    fn on_behalf_of(&self, caller: Caller, permit: &Arc<Permit>) -> Self {
         let mut services = self.clone();
+        services.permit = Some(Arc::clone(permit));
         services.control = self.control.on_behalf_of(caller);
         services
+    }
+
+    /// An action that may outlive its request counts as under way until it is done.
+    fn counted<F: Future>(&self, action: F) -> impl Future<Output = F::Output> + use<F> {
+        let permit = self.permit.clone();
+        async move {
+            let _permit = permit;
+            action.await
+        }
     }
 }

@@ -1,11 +1,16 @@
 //! How much one caller may use: what is refused, and that it is given back.
 
+use std::time::Duration;
+
 use switchgate::pb;
+use switchgate::shutdown::Drain;
+use switchgate::sim::Fault;
 use tonic::Code;
 
-use crate::client::seconds;
+use crate::client::{answered, seconds, tag};
 use crate::gateway::{Gateway, code_and_reason, metadata, within};
 use crate::hostile::wire::{END_STREAM, HEADERS, Wire, without_message};
+use crate::verbs::until;
 
 #[tokio::test]
 async fn a_stream_counts_until_it_ends_and_one_too_many_is_told_which_limit_it_met() {
@@ -97,5 +102,50 @@ async fn a_request_whose_message_never_comes_is_given_up_at_its_deadline() {
     within(gateway.nodes().list_nodes(list)).await.unwrap();
     // Which would be waited for, since it does not answer that it has seen GOAWAY.
     drop(wire);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_goes_on_without_its_client_holds_its_place_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = folder.path().join("audit");
+    let gateway = Gateway::over_sims(1, |config| {
+        config.limits.in_flight = 1;
+        config.grpc.deadlines.default = Duration::from_secs(5);
+        config.audit.file = audit.to_str().unwrap().to_owned();
+    })
+    .await;
+    let session = answered(&gateway).await;
+    let sim = gateway.sim();
+    sim.inject(Fault::SlowReplies(Duration::from_secs(60)));
+    let request = pb::HangupRequest {
+        session_id: session.session_id,
+        request_id: tag(),
+        ..Default::default()
+    };
+    let mut sessions = gateway.sessions();
+    let call = Drain::new().spawn(async move { sessions.hangup(request).await });
+    let is_killed = |command: &Vec<u8>| command.starts_with(b"api uuid_kill");
+    until(|| sim.commands().iter().any(is_killed).then_some(())).await;
+    call.abort();
+    // The gateway knows that it has left.
+    until(|| {
+        let content = std::fs::read_to_string(&audit).ok()?;
+        content.contains("CANCELLED").then_some(())
+    })
+    .await;
+    let list = async || {
+        let list = pb::ListNodesRequest::default();
+        within(gateway.nodes().list_nodes(list)).await
+    };
+    for _ in 0..10 {
+        let refused = list().await.unwrap_err();
+        assert_eq!(metadata(&refused, "limit"), "in_flight");
+    }
+    assert_eq!(gateway.access.limits.in_flight(), 1);
+    // Until its own deadline.
+    until(|| (gateway.access.limits.in_flight() == 0).then_some(())).await;
+    list().await.unwrap();
+    sim.inject(Fault::Heal);
     gateway.stop().await;
 }

@@ -16,7 +16,8 @@ pub struct LimitsConfig {
     /// `requests_per_second`.
     #[serde(deserialize_with = "read")]
     pub burst: u32,
-    /// Unary RPCs of one caller under way. Default 4096.
+    /// Unary RPCs of one caller under way; one with a `request_id` counts until it is done, also when
+    /// its client has left. Default 4096, which are the jobs that two nodes run at once.
     #[serde(deserialize_with = "read")]
     pub in_flight: usize,
     /// Open streams of one caller. Default 10000.

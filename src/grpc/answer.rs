@@ -32,8 +32,8 @@ struct Followed {
 struct Carried(Arc<Permit>);
 
 /// The permit stays with the answer.
-pub(super) fn keep(mut response: Response<Body>, permit: Permit) -> Response<Body> {
-    response.extensions_mut().insert(Carried(Arc::new(permit)));
+pub(super) fn keep(mut response: Response<Body>, permit: Arc<Permit>) -> Response<Body> {
+    response.extensions_mut().insert(Carried(permit));
     response
 }
 

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -197,7 +198,8 @@ impl Api {
                 Holds::Unary
             };
             let permit = self.services.access.limits.enter(caller.name(), holds)?;
-            Ok((self.services.on_behalf_of(caller), permit))
+            let permit = Arc::new(permit);
+            Ok((self.services.on_behalf_of(caller, &permit), permit))
         });
         let (services, permit) = match admitted {
             Ok(admitted) => admitted,

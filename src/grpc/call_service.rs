@@ -76,7 +76,10 @@ impl CallService for Services {
             let id: CallId = id(&request.call_id, "call_id")?;
             let cause = convert::cause(request.cause, HangupCause::NormalClearing)?;
             let action = async move { control.hangup_call(&id, cause, deadline).await };
-            let (call, cursor) = self.once.run(&identity, deadline, action).await?;
+            let (call, cursor) = self
+                .once
+                .run(&identity, deadline, self.counted(action))
+                .await?;
             Ok(pb::HangupCallResponse {
                 call: Some(to_call(&call)),
                 cursor: cursor.to_string(),
@@ -138,7 +141,10 @@ impl CallService for Services {
             let call: CallId = id(&request.call_id, "call_id")?;
             let session: SessionId = id(&request.session_id, "session_id")?;
             let action = async move { control.append_session(&call, &session, deadline).await };
-            let (call, seen) = self.once.run(&identity, deadline, action).await?;
+            let (call, seen) = self
+                .once
+                .run(&identity, deadline, self.counted(action))
+                .await?;
             Ok(pb::AppendSessionResponse {
                 call: Some(to_call(&call)),
                 session: Some(to_session(&seen.session)),

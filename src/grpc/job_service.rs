@@ -307,6 +307,8 @@ impl Services {
                 _ => Ok(id),
             }
         };
-        self.once.run(identity, deadline, action).await
+        self.once
+            .run(identity, deadline, self.counted(action))
+            .await
     }
 }

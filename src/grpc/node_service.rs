@@ -139,7 +139,10 @@ impl NodeService for Services {
             let node = self.node_to_add(request)?;
             let control = self.control.clone();
             let action = async move { control.add_node(&node) };
-            let node = self.once.run(&identity, deadline, action).await?;
+            let node = self
+                .once
+                .run(&identity, deadline, self.counted(action))
+                .await?;
             Ok(pb::AddNodeResponse {
                 node: Some(to_node(&node, &self.control)),
             })
@@ -158,7 +161,10 @@ impl NodeService for Services {
             let is_forced = request.force;
             let control = self.control.clone();
             let action = async move { control.remove_node(&id, is_forced).await };
-            let removed = self.once.run(&identity, deadline, action).await?;
+            let removed = self
+                .once
+                .run(&identity, deadline, self.counted(action))
+                .await?;
             Ok(pb::RemoveNodeResponse {
                 sessions_ended: count(removed.sessions),
                 jobs_lost: count(removed.jobs),

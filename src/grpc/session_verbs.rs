@@ -49,7 +49,9 @@ impl Services {
         T: Clone + Send + Sync + 'static,
         F: Future<Output = Result<T, Failure>> + Send + 'static,
     {
-        self.once.run(identity, deadline, action).await
+        self.once
+            .run(identity, deadline, self.counted(action))
+            .await
     }
 }
 

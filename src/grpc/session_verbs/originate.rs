@@ -1,7 +1,5 @@
 //! A call that is being placed: until it is there, or as a stream of its progress.
 
-use std::sync::Arc;
-
 use super::super::Services;
 use super::super::convert::{
     labels, optional_duration, optional_text, selector, to_session, unknown_value,
@@ -27,8 +25,9 @@ impl Services {
         let identity = self.identify(&request, &request.request_id);
         let originate = originate(request, identity.clone())?;
         let control = self.control.clone();
-        let action =
-            move |left| async move { control.originate(&originate, deadline, &left).await };
+        let action = |left| {
+            self.counted(async move { control.originate(&originate, deadline, &left).await })
+        };
         let originated = self.once.run_for(&identity, deadline, action).await?;
         Ok(pb::OriginateResponse {
             cursor: originated.seen.cursor.to_string(),
@@ -52,15 +51,13 @@ impl Services {
         };
         let mut request = originate(inner, identity.clone())?;
         request.wait = OriginateWait::Answered;
-        let (control, once, asked) = (
-            self.control.clone(),
-            Arc::clone(&self.once),
-            request.clone(),
-        );
+        let (services, asked) = (self.clone(), request.clone());
         let outcome = Box::pin(async move {
-            let action =
-                move |left| async move { control.originate(&asked, deadline, &left).await };
-            once.run_for(&identity, deadline, action).await
+            let control = services.control.clone();
+            let action = |left| {
+                services.counted(async move { control.originate(&asked, deadline, &left).await })
+            };
+            services.once.run_for(&identity, deadline, action).await
         });
         let cursor = self.control.cursor();
         let placing = self.control.follow_call(request, outcome, deadline).await?;
