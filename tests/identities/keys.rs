@@ -1,6 +1,8 @@
 //! The keys of an issuer: how they are read, rotated and kept.
 
 use axum::http::StatusCode;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jsonwebtoken::Algorithm;
 use serde_json::json;
 use switchgate::shutdown::Drain;
@@ -173,5 +175,32 @@ async fn keys_in_a_file_are_rotated() {
     std::fs::write(file.path(), set_of(&[&new])).unwrap();
     until(&gateway, &new_token, "").await;
     until(&gateway, &old_token, "rejected").await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn few_wait_for_keys_that_nobody_knows_and_the_others_are_refused_at_once() {
+    let unknown = Key::new("u", Algorithm::ES256);
+    // Takes connections and never answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let gateway = gateway(&by_url(&url, "1h")).await;
+    let asks = (0..100).map(|number| {
+        let mut header = unknown.header();
+        header.kid = Some(number.to_string());
+        let token = unknown.sign_under(&header, &claims(json!({})));
+        let gateway = &gateway;
+        async move { why(gateway, &token).await }
+    });
+    let mut asks: FuturesUnordered<_> = asks.collect();
+    for _ in 0..36 {
+        assert_eq!(within(asks.next()).await.unwrap(), "rejected");
+    }
+    assert_eq!(gateway.access.identities.counts().refresh_failed(), 0);
+    while let Some(why) = within(asks.next()).await {
+        assert_eq!(why, "rejected");
+    }
+    assert!(gateway.access.identities.counts().refresh_failed() > 0);
+    drop(asks);
     gateway.stop().await;
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
@@ -34,6 +34,9 @@ const FILE_PAUSE: Duration = Duration::from_secs(1);
 /// First wait after keys could not be read.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Requests that wait for the keys of one issuer at a time: anybody can name a key that is not there.
+const MOST_WAITING: usize = 64;
+
 /// Where keys are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
@@ -53,6 +56,7 @@ pub(super) struct Jwks {
     keys: ArcSwap<KeySet>,
     /// One wish to read again is as good as many.
     ask_tx: mpsc::Sender<()>,
+    waiting: Semaphore,
     round_rx: watch::Receiver<Round>,
     drain: Drain,
 }
@@ -127,6 +131,7 @@ impl Jwks {
             source,
             keys: ArcSwap::from_pointee(keys),
             ask_tx,
+            waiting: Semaphore::new(MOST_WAITING),
             round_rx,
             drain: drain.child(),
         });
@@ -172,10 +177,12 @@ impl Jwks {
         }
         let mut round_rx = self.round_rx.clone();
         let round = *round_rx.borrow();
+        if !round.underway && Instant::now() < round.pause_until {
+            return None;
+        }
+        // One too many is refused at once.
+        let _waits = self.waiting.try_acquire().ok()?;
         if !round.underway {
-            if Instant::now() < round.pause_until {
-                return None;
-            }
             // When it is full somebody else has asked.
             let _ = self.ask_tx.try_send(());
         }
