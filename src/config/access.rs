@@ -86,6 +86,9 @@ pub struct JwtConfig {
     /// them be read too, at most every 10s.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub refresh_interval: Duration,
+    /// How long the keys from `jwks_url` count when they cannot be read anew. Default 1d.
+    #[serde(deserialize_with = "read", serialize_with = "write_duration")]
+    pub max_stale: Duration,
     /// The claim of the bearer's name. A dot leads into an object, here and in the other claims.
     /// Default sub.
     #[serde(deserialize_with = "read")]
@@ -185,6 +188,7 @@ impl Default for JwtConfig {
                 .collect(),
             leeway: Duration::from_secs(30),
             refresh_interval: Duration::from_secs(300),
+            max_stale: Duration::from_secs(24 * 3600),
             name_claim: "sub".to_owned(),
             roles_claim: "roles".to_owned(),
             tenant_claim: None,

@@ -204,3 +204,21 @@ async fn few_wait_for_keys_that_nobody_knows_and_the_others_are_refused_at_once(
     drop(asks);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn keys_that_cannot_be_read_again_for_too_long_count_no_more() {
+    let drain = Drain::new();
+    let key = Key::new("k", Algorithm::ES256);
+    let server = KeyServer::start(&[&key], &drain).await;
+    let config = by_url(&server.url, "20ms, max_stale: 300ms");
+    let gateway = gateway(&config).await;
+    let token = key.sign(&claims(json!({})));
+    assert_eq!(why(&gateway, &token).await, "");
+    server.answers(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+    until(&gateway, &token, "rejected").await;
+    assert!(gateway.access.identities.counts().refresh_failed() > 0);
+    server.answers(StatusCode::OK, set_of(&[&key]));
+    until(&gateway, &token, "").await;
+    gateway.stop().await;
+    assert!(drain.finish(PATIENCE).await);
+}

@@ -46,6 +46,8 @@ pub(super) enum Source {
         /// Certificates of the authorities that its server may have; the system's when absent.
         ca: Option<PathBuf>,
         interval: Duration,
+        /// How long keys count after they were read last.
+        max_stale: Duration,
     },
 }
 
@@ -141,6 +143,7 @@ impl Jwks {
             content,
             counts: Arc::clone(counts),
             failing: false,
+            read_at: Instant::now(),
         };
         drain.spawn(task.run(ask_rx, round_tx));
         Ok(jwks)
@@ -201,20 +204,23 @@ struct Task {
     content: Option<TokenDigest>,
     counts: Arc<IdentityCounts>,
     failing: bool,
+    /// When the keys were read last.
+    read_at: Instant,
 }
 
 // === impl Task ===
 
 impl Task {
     async fn run(mut self, mut ask_rx: mpsc::Receiver<()>, round_tx: watch::Sender<Round>) {
-        let source = &self.jwks.source;
+        let jwks = Arc::clone(&self.jwks);
+        let source = &jwks.source;
         let (interval, pause) = (source.interval(), source.pause());
         let mut backoff = Backoff::new(RETRY_AFTER.min(interval), interval);
         let mut wait = match self.content {
             Some(_) => interval,
             None => Duration::ZERO,
         };
-        let stopped = self.jwks.drain.stopped();
+        let stopped = jwks.drain.stopped();
         tokio::pin!(stopped);
         loop {
             tokio::select! {
@@ -238,7 +244,7 @@ impl Task {
                 backoff.reset();
                 interval
             } else {
-                backoff.next_delay()
+                self.drop_stale(backoff.next_delay())
             };
             round_tx.send_modify(|round| {
                 *round = Round {
@@ -248,6 +254,29 @@ impl Task {
                 };
             });
         }
+    }
+
+    /// Gives up keys that could not be read again for too long; says when to look again, which is
+    /// after `wait` unless they become too old before.
+    fn drop_stale(&mut self, wait: Duration) -> Duration {
+        let Source::Url { max_stale, .. } = self.jwks.source else {
+            return wait;
+        };
+        if self.content.is_none() {
+            return wait;
+        }
+        let left = max_stale.saturating_sub(self.read_at.elapsed());
+        if !left.is_zero() {
+            return wait.min(left);
+        }
+        self.jwks.keys.store(Arc::new(KeySet::empty()));
+        self.content = None;
+        let place = self.jwks.source.place();
+        warn!(
+            place,
+            "keys of an issuer count no more, since they could not be read for max_stale"
+        );
+        wait
     }
 
     /// Takes over what was read; says whether it was any good.
@@ -265,6 +294,7 @@ impl Task {
         });
         match outcome {
             Ok(()) => {
+                self.read_at = Instant::now();
                 self.counts.refreshed.fetch_add(1, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
                     info!(place, "keys of an issuer can be read again");

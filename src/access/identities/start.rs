@@ -164,6 +164,7 @@ fn issuer(key: &str, jwt: &JwtConfig, places: &mut Places<'_>) -> Result<Issuer,
                 url: jwks_url(url).map_err(|reason| value(key.clone(), reason))?,
                 ca: jwt.ca_file.as_ref().map(PathBuf::from),
                 interval: jwt.refresh_interval,
+                max_stale: jwt.max_stale,
             };
             (key, source)
         }

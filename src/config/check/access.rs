@@ -151,6 +151,13 @@ impl Check<'_> {
                 "give 10s to 365days",
             );
         }
+        if !(jwt.refresh_interval..=LONGEST).contains(&jwt.max_stale) {
+            let value = humantime::format_duration(jwt.max_stale);
+            let key = format!("{above}.max_stale");
+            let reason = "is no usable time";
+            let remedy = "give at least refresh_interval, at most 365days";
+            self.add(&key, Some(&value), reason, remedy);
+        }
         for (name, claim) in [
             ("name_claim", &jwt.name_claim),
             ("roles_claim", &jwt.roles_claim),

@@ -322,7 +322,7 @@ fn the_example_names_every_key_of_an_item() {
         .map(|line| line.trim_start_matches([' ', '#', '-']))
         .collect();
     let all: Vec<String> = all.into_iter().flat_map(keys).collect();
-    assert_eq!(all.len(), 4 + 13 + 5 + 2, "{all:?}");
+    assert_eq!(all.len(), 4 + 14 + 5 + 2, "{all:?}");
     for key in all {
         let found = |line: &&&str| line.starts_with(&format!("{key}:"));
         assert!(written.iter().any(|line| found(&line)), "{key}");
