@@ -207,6 +207,7 @@ impl App {
             heartbeat_interval: config.events.heartbeat_interval,
             encodings: Arc::default(),
             permit: None,
+            standing: None,
         };
         let tls = config.grpc.tls.files().map(Tls::load).transpose()?;
         if let Some(tls) = &tls {

@@ -43,7 +43,7 @@ pub use rpc::Rpc;
 pub use server::{GrpcConfig, Limits, Server, Transport};
 pub use tally::{DURATION_BOUNDS, Method, Tally};
 
-use crate::access::{Access, Caller, Permit};
+use crate::access::{Access, Caller, Permit, Standing};
 use crate::control::{Control, Once};
 use crate::shutdown::Drain;
 use crate::telemetry::audit::Audit;
@@ -71,6 +71,8 @@ pub struct Services {
     pub encodings: Arc<Encodings>,
     /// What the request holds that they answer; nothing where they answer none yet.
     pub permit: Option<Arc<Permit>>,
+    /// What the stream stands on that they serve.
+    pub standing: Option<Arc<Standing>>,
 }
 
 /// Deadlines where the client gives none, and the longest that it may ask for.

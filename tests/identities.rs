@@ -3,6 +3,7 @@
 mod issuer;
 mod jwt;
 mod keys;
+mod streams;
 mod tls;
 
 use http::HeaderValue;

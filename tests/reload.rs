@@ -19,6 +19,7 @@ use crate::node_membership::Extra;
 use crate::verbs::until;
 
 mod nodes;
+mod streams;
 
 /// Files alone: what is in the environment of the tests is not meant.
 struct Files;

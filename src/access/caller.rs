@@ -95,6 +95,15 @@ impl Caller {
         &self.0.view
     }
 
+    /// Whether another one has the same name, tenant and roles and is shown the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let (this, other) = (&*self.0, &*other.0);
+        this.name == other.name
+            && this.tenant == other.tenant
+            && this.view == other.view
+            && this.rights.role_names().eq(other.rights.role_names())
+    }
+
     /// The caller with those of its roles that allow this RPC (`/switchgate.v1.Service/Method`).
     ///
     /// # Errors
@@ -156,5 +165,17 @@ impl Caller {
             "" => failure,
             rpc => failure.with("rpc", rpc),
         }
+    }
+}
+
+// === impl Rights ===
+
+impl Rights {
+    fn role_names(&self) -> impl Iterator<Item = &str> {
+        let roles = match self {
+            Self::All => &[][..],
+            Self::Of(roles) => roles,
+        };
+        roles.iter().map(|role| role.name())
     }
 }

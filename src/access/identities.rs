@@ -17,6 +17,7 @@ mod tokens;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tracing::debug;
 
 pub use bearer::bearer;
@@ -72,6 +73,17 @@ struct Shared {
     drain: Drain,
     /// Whoever replaces what is known.
     turn: Mutex<()>,
+    /// Which configuration counts; told again when keys of an issuer have changed.
+    changes: watch::Sender<u64>,
+}
+
+/// Somebody whose proof is good.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) kind: ProofKind,
+    pub(super) identified: Identified,
+    /// Last second, since 1970, in which the proof is good; absent when that does not end by itself.
+    pub(super) until: Option<u64>,
 }
 
 /// Everybody who is known.
@@ -99,6 +111,18 @@ impl Identified {
     }
 }
 
+// === impl Found ===
+
+impl Found {
+    fn of(kind: ProofKind, identified: Identified) -> Self {
+        Self {
+            kind,
+            identified,
+            until: None,
+        }
+    }
+}
+
 // === impl Identities ===
 
 impl Identities {
@@ -106,13 +130,18 @@ impl Identities {
     ///
     /// # Errors
     /// UNAUTHENTICATED.
-    pub async fn identify(&self, proof: Proof<'_>) -> Result<(ProofKind, Identified), Failure> {
+    pub async fn identify(&self, proof: Proof<'_>) -> Result<Identified, Failure> {
+        Ok(self.find(proof).await?.identified)
+    }
+
+    /// As [`Identities::identify`], and until when.
+    pub(super) async fn find(&self, proof: Proof<'_>) -> Result<Found, Failure> {
         let known = self.0.known.load_full();
         let counts = &self.0.counts;
-        match known.identify(proof, counts).await {
-            Ok(identified) => {
-                counts.count_accepted(identified.0);
-                Ok(identified)
+        match known.find(proof, counts).await {
+            Ok(found) => {
+                counts.count_accepted(found.kind);
+                Ok(found)
             }
             Err(Refusal { why, detail }) => {
                 counts.count_refused(why);
@@ -120,6 +149,21 @@ impl Identities {
                 Err(why.failure(&known.ways))
             }
         }
+    }
+
+    /// Who sent a proof that was good once; counts nothing.
+    ///
+    /// # Errors
+    /// Why it is good no more.
+    pub(super) async fn find_again(&self, proof: Proof<'_>) -> Result<Found, Why> {
+        let known = self.0.known.load_full();
+        let found = known.find(proof, &IdentityCounts::default()).await;
+        found.map_err(|refusal| refusal.why)
+    }
+
+    /// Which configuration counts; it changes too when keys of an issuer do, then to the same.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
     }
 
     /// How often proofs were accepted and refused.
@@ -148,11 +192,7 @@ impl Known {
         !(self.tokens.is_empty() && self.issuers.is_empty() && self.certificates.is_empty())
     }
 
-    async fn identify(
-        &self,
-        proof: Proof<'_>,
-        counts: &IdentityCounts,
-    ) -> Result<(ProofKind, Identified), Refusal> {
+    async fn find(&self, proof: Proof<'_>, counts: &IdentityCounts) -> Result<Found, Refusal> {
         // Where nothing can be proved, a proof is worth nothing, and does no harm.
         let header = proof.authorization.filter(|_| self.has_source());
         if let Some(header) = header {
@@ -164,27 +204,27 @@ impl Known {
         let certificate = proof.certificate.filter(|_| !self.certificates.is_empty());
         if let Some(der) = certificate {
             let found = self.certificates.find(der).map_err(Refusal::rejected)?;
-            return Ok((ProofKind::Certificate, found));
+            return Ok(Found::of(ProofKind::Certificate, found));
         }
         let anonymous = self.anonymous.clone();
         let identified = anonymous.ok_or(Refusal::missing("no proof was sent"))?;
-        Ok((ProofKind::Anonymous, identified))
+        Ok(Found::of(ProofKind::Anonymous, identified))
     }
 
-    async fn bearer(
-        &self,
-        token: &str,
-        counts: &IdentityCounts,
-    ) -> Result<(ProofKind, Identified), Refusal> {
+    async fn bearer(&self, token: &str, counts: &IdentityCounts) -> Result<Found, Refusal> {
         let digest = TokenDigest::of(token.as_bytes());
         if let Some(found) = self.tokens.find(&digest) {
-            return Ok((ProofKind::Token, found.clone()));
+            return Ok(Found::of(ProofKind::Token, found.clone()));
         }
         if self.issuers.is_empty() {
             return Err(Refusal::rejected("the token is unknown"));
         }
-        let found = self.issuers.verify(token, digest, counts).await?;
-        Ok((ProofKind::Jwt, Identified::clone(&found)))
+        let verified = self.issuers.verify(token, digest, counts).await?;
+        Ok(Found {
+            kind: ProofKind::Jwt,
+            identified: Identified::clone(&verified.identified),
+            until: Some(verified.until),
+        })
     }
 }
 

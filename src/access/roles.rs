@@ -27,6 +27,7 @@ struct Table {
 /// What one role may do.
 #[derive(Debug)]
 pub(super) struct Role {
+    name: Box<str>,
     pub(super) rpcs: Names,
     nodes: Vec<Pattern>,
     pub(super) commands: Names,
@@ -77,8 +78,8 @@ impl Roles {
         }
     }
 
-    /// Puts others in their place, for requests that come from now on; what runs keeps the rights
-    /// with which it began.
+    /// Puts others in their place, for requests that come from now on; an RPC under way keeps the
+    /// rights with which it began.
     pub fn replace(
         &self,
         roles: &BTreeMap<String, RoleConfig>,
@@ -135,10 +136,13 @@ impl Table {
     fn new(roles: &BTreeMap<String, RoleConfig>, tenants: &BTreeMap<String, TenantConfig>) -> Self {
         let ready = ready::roles().into_iter();
         let mut all: BTreeMap<String, Arc<Role>> = ready
-            .map(|(name, role)| (name.to_owned(), Arc::new(Role::new(&role, true))))
+            .map(|(name, role)| (name.to_owned(), Arc::new(Role::new(name, &role, true))))
             .collect();
         let own = roles.iter();
-        all.extend(own.map(|(name, role)| (name.clone(), Arc::new(Role::new(role, false)))));
+        all.extend(own.map(|(name, role)| {
+            let own = Role::new(name, role, false);
+            (name.clone(), Arc::new(own))
+        }));
         let tenants = tenants.iter();
         Self {
             roles: all,
@@ -152,8 +156,9 @@ impl Table {
 // === impl Role ===
 
 impl Role {
-    fn new(config: &RoleConfig, is_ready: bool) -> Self {
+    fn new(name: &str, config: &RoleConfig, is_ready: bool) -> Self {
         Self {
+            name: name.into(),
             rpcs: Names::new(&config.rpcs, str::to_owned),
             nodes: config.nodes.iter().map(|name| Pattern::new(name)).collect(),
             commands: Names::new(&config.commands, str::to_ascii_lowercase),
@@ -174,6 +179,10 @@ impl Role {
             true => verdict.min(Verdict::AmongOthers),
             false => verdict,
         }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn nodes(&self) -> &[Pattern] {

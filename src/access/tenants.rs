@@ -33,7 +33,7 @@ type ByVariable = Vec<(String, HashMap<String, Owners>)>;
 pub struct Owners(Option<Arc<[Arc<str>]>>);
 
 /// What somebody may see.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     /// Only what is this tenant's.
     pub(super) tenant: Option<Arc<str>>,

@@ -141,11 +141,6 @@ impl Reloads {
 impl Shared {
     async fn apply(&self, before: &Config, config: &Config) -> Result<Changes, ReloadError> {
         self.check(config).await?;
-        let access_changed = before.access != config.access;
-        let rights_changed = [
-            ("roles", before.roles != config.roles),
-            ("tenants", before.tenants != config.tenants),
-        ];
         let mut changes = Changes::default();
         // First what can still fail, each of which keeps what it has then.
         if let Some((tls, files)) = self.tls_files(config)
@@ -153,16 +148,18 @@ impl Shared {
         {
             changes.sections.push("grpc.tls");
         }
-        if access_changed {
-            self.access.identities.replace(&config.access)?;
-            changes.sections.push("access");
+        let who = [
+            ("access", before.access != config.access),
+            ("roles", before.roles != config.roles),
+            ("tenants", before.tenants != config.tenants),
+        ];
+        let who = who.into_iter().filter(|(_, changed)| *changed);
+        let who: Vec<_> = who.map(|(name, _)| name).collect();
+        if !who.is_empty() {
+            let access = &self.access;
+            access.replace(&config.access, &config.roles, &config.tenants)?;
         }
-        if rights_changed.iter().any(|(_, changed)| *changed) {
-            let roles = &self.access.roles;
-            roles.replace(&config.roles, &config.tenants);
-        }
-        let rights = rights_changed.into_iter().filter(|(_, changed)| *changed);
-        changes.sections.extend(rights.map(|(name, _)| name));
+        changes.sections.extend(who);
         if self.nodes.follow(&config.nodes, &mut changes).await {
             changes.sections.push("nodes");
         }

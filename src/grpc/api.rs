@@ -32,7 +32,7 @@ use super::rpc::Rpc;
 use super::status::status;
 use super::tally::Tally;
 use super::{Services, deadline};
-use crate::access::{Holds, Proof, ProofKind};
+use crate::access::{Holds, Proof, ProofKind, Standing};
 use crate::domain::{Failure, Reason};
 use crate::pb::call_service_server::{self, CallServiceServer};
 use crate::pb::job_service_server::{self, JobServiceServer};
@@ -181,17 +181,17 @@ impl Api {
             authorization: authorization.as_deref(),
             certificate: peer.certificate.as_deref(),
         };
-        let identified = self.services.access.identities.identify(proof).await;
-        let admitted = identified.and_then(|(kind, identified)| {
-            let is_known = kind != ProofKind::Anonymous;
-            observed.identified(&identified.name, is_known);
-            let caller = self.services.access.admit(identified, &rpc.path);
+        let admission = self.services.access.admit(proof, &rpc.path).await;
+        let admitted = admission.and_then(|admission| {
+            let is_known = admission.kind != ProofKind::Anonymous;
+            observed.identified(&admission.name, is_known);
             if let Some(proven) = &self.proven
-                && (is_known || caller.is_ok())
+                && (is_known || admission.outcome.is_ok())
             {
                 proven.tell();
             }
-            let caller = observed.admitted(caller?, request.headers())?;
+            let admitted = admission.outcome?;
+            let caller = observed.admitted(admitted.caller.clone(), request.headers())?;
             let holds = if rpc.streams {
                 Holds::Stream
             } else {
@@ -199,7 +199,12 @@ impl Api {
             };
             let permit = self.services.access.limits.enter(caller.name(), holds)?;
             let permit = Arc::new(permit);
-            Ok((self.services.on_behalf_of(caller, &permit), permit))
+            let mut services = self.services.on_behalf_of(caller, &permit);
+            services.standing = rpc.streams.then(|| {
+                let access = &self.services.access;
+                Arc::new(Standing::new(access, proof, &rpc.path, admitted))
+            });
+            Ok((services, permit))
         });
         let (services, permit) = match admitted {
             Ok(admitted) => admitted,

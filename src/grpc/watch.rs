@@ -1,6 +1,7 @@
 //! Streams that show something as it is and then as it changes: what they have in common.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_stream::Stream;
@@ -8,9 +9,9 @@ use tonic::{Request, Status};
 
 use super::status::status;
 use super::{Services, deadline};
+use crate::access::Standing;
 use crate::domain::{Deadline, Failure, Reason};
 use crate::events::Cursor;
-use crate::shutdown::Drain;
 
 /// After which a client that was sent away may watch again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ pub(super) trait Watched: Send + 'static {
     type Message: Send + 'static;
 
     /// Whether it may go on until the grace period is over, since it has an end of its own, which
-    /// tells of the stop itself.
+    /// tells of the stop itself. It also goes on when its caller's proof is good no more.
     const HAS_GRACE: bool = false;
 
     /// The next message, the first of which comes at once; `None` when there will be no more.
@@ -33,11 +34,6 @@ pub(super) trait Watched: Send + 'static {
 
     /// Where a client may go on: what it was told is not older.
     fn cursor(&self) -> Cursor;
-
-    /// Why the stream ends with the gateway.
-    fn shutting_down(&self) -> Failure {
-        shutting_down()
-    }
 
     /// Says in a failure what is watched.
     fn about(&self, failure: Failure) -> Failure {
@@ -48,8 +44,9 @@ pub(super) trait Watched: Send + 'static {
 /// One stream.
 struct Watch<W> {
     watched: W,
-    drain: Drain,
-    deadline: Option<Deadline>,
+    /// What ends it from outside; nothing in particular when that is the gateway's stop. One for all
+    /// messages, so that none of them costs more than a look.
+    end: Pin<Box<dyn Future<Output = Option<Failure>> + Send>>,
 }
 
 // === impl Services ===
@@ -61,7 +58,8 @@ impl Services {
         client.map(|client| client.0)
     }
 
-    /// Streams what is watched until it is over, the client's deadline passes or the gateway stops.
+    /// Streams what is watched until it is over, the client's deadline passes, its proof is good no
+    /// more or the gateway stops.
     pub(super) fn stream<W: Watched>(
         &self,
         watched: W,
@@ -69,8 +67,7 @@ impl Services {
     ) -> Watching<W::Message> {
         let watch = Watch {
             watched,
-            drain: self.drain.clone(),
-            deadline,
+            end: Box::pin(self.end(deadline, W::HAS_GRACE)),
         };
         Box::pin(futures_util::stream::unfold(
             Some(watch),
@@ -84,24 +81,32 @@ impl Services {
             },
         ))
     }
+
+    fn end(
+        &self,
+        deadline: Option<Deadline>,
+        has_grace: bool,
+    ) -> impl Future<Output = Option<Failure>> + Send + 'static {
+        let stopped = self.drain.stopped();
+        let standing = self.standing.clone();
+        async move {
+            tokio::select! {
+                biased;
+                () = stopped, if !has_grace => None,
+                failure = out_of_time(deadline) => Some(failure),
+                failure = lost(standing), if !has_grace => Some(failure),
+            }
+        }
+    }
 }
 
 // === impl Watch ===
 
 impl<W: Watched> Watch<W> {
     async fn next(&mut self) -> Result<Option<W::Message>, Failure> {
-        let out_of_time = async {
-            match self.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline.instant()).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            () = self.drain.stopped(), if !W::HAS_GRACE => Err(self.watched.shutting_down()),
-            () = out_of_time => {
-                Err(Failure::new(Reason::DeadlineExceeded, "the client's deadline passed"))
-            }
+            end = &mut self.end => Err(end.unwrap_or_else(shutting_down)),
             message = self.watched.next() => message,
         }
     }
@@ -113,6 +118,21 @@ impl<W: Watched> Watch<W> {
             true => failure,
             false => failure.with("cursor", self.watched.cursor()),
         }
+    }
+}
+
+async fn out_of_time(deadline: Option<Deadline>) -> Failure {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.instant()).await,
+        None => std::future::pending().await,
+    }
+    Failure::new(Reason::DeadlineExceeded, "the client's deadline passed")
+}
+
+async fn lost(standing: Option<Arc<Standing>>) -> Failure {
+    match standing {
+        Some(standing) => standing.lost().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -109,6 +109,7 @@ impl Jwks {
     pub(super) fn start(
         source: Source,
         counts: &Arc<IdentityCounts>,
+        changes: &watch::Sender<u64>,
         drain: &Drain,
     ) -> Result<Arc<Self>, ReadError> {
         let (reader, keys, content) = match &source {
@@ -142,6 +143,7 @@ impl Jwks {
             reader,
             content,
             counts: Arc::clone(counts),
+            changes: changes.clone(),
             failing: false,
             read_at: Instant::now(),
         };
@@ -203,6 +205,8 @@ struct Task {
     /// Of what was read last.
     content: Option<TokenDigest>,
     counts: Arc<IdentityCounts>,
+    /// Told when keys have changed, since some may be gone.
+    changes: watch::Sender<u64>,
     failing: bool,
     /// When the keys were read last.
     read_at: Instant,
@@ -289,6 +293,7 @@ impl Task {
             }
             self.jwks.keys.store(Arc::new(KeySet::parse(&content)?));
             self.content = Some(digest);
+            self.changes.send_modify(|_| ());
             info!(place, "keys of an issuer are new");
             Ok(())
         });

@@ -9,7 +9,6 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header, get_current_tim
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Identified;
 use super::cache::{Cache, Verified};
 use super::claims::Mapping;
 use super::jwks::Jwks;
@@ -113,13 +112,13 @@ impl Issuers {
         token: &str,
         digest: TokenDigest,
         counts: &IdentityCounts,
-    ) -> Result<Arc<Identified>, Refusal> {
+    ) -> Result<Verified, Refusal> {
         if let Some(known) = self.cache.get(&digest) {
             let issuer = self.issuers.get(known.issuer);
             if issuer.is_some_and(|issuer| issuer.jwks.version() == known.keys) {
                 if get_current_timestamp() <= known.until {
                     counts.cached.fetch_add(1, Ordering::Relaxed);
-                    return Ok(known.identified);
+                    return Ok(known);
                 }
                 self.cache.remove(&digest);
                 return Err(Refusal::expired(
@@ -129,9 +128,8 @@ impl Issuers {
             self.cache.remove(&digest);
         }
         let verified = self.verify_anew(token).await?;
-        let identified = Arc::clone(&verified.identified);
-        self.cache.put(digest, verified);
-        Ok(identified)
+        self.cache.put(digest, verified.clone());
+        Ok(verified)
     }
 
     async fn verify_anew(&self, token: &str) -> Result<Verified, Refusal> {

@@ -59,6 +59,16 @@ impl Identities {
     /// # Errors
     /// As [`Identities::start`]; then all stays as it was.
     pub fn replace(&self, config: &AccessConfig) -> Result<(), IdentitiesError> {
+        self.replace_with(config, || ())
+    }
+
+    /// As [`Identities::replace`], together with something else: what is asked through
+    /// [`super::super::Access`] sees both or neither.
+    pub(in crate::access) fn replace_with(
+        &self,
+        config: &AccessConfig,
+        more: impl FnOnce(),
+    ) -> Result<(), IdentitiesError> {
         let _turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.0.known.load_full();
         let mut places = Places {
@@ -79,7 +89,11 @@ impl Identities {
                 old.jwks.stop();
             }
         }
-        self.0.known.store(Arc::new(known));
+        self.0.changes.send_modify(|number| {
+            self.0.known.store(Arc::new(known));
+            more();
+            *number += 1;
+        });
         Ok(())
     }
 }
@@ -99,7 +113,8 @@ impl Places<'_> {
         if let Some(jwks) = there.find(|jwks| *jwks.source() == source) {
             return Ok(Arc::clone(jwks));
         }
-        let jwks = Jwks::start(source, &self.shared.counts, &self.shared.drain)?;
+        let shared = self.shared;
+        let jwks = Jwks::start(source, &shared.counts, &shared.changes, &shared.drain)?;
         self.begun.push(Arc::clone(&jwks));
         Ok(jwks)
     }

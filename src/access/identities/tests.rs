@@ -110,7 +110,7 @@ async fn ask(identities: &Identities, token: Option<&str>, certificate: Option<&
         certificate,
     };
     match identities.identify(proof).await {
-        Ok((_, found)) => found.name,
+        Ok(found) => found.name,
         Err(failure) => format!("{}!", failure.metadata()["why"]),
     }
 }
@@ -122,7 +122,7 @@ async fn with_nothing_configured_everybody_is_the_administrator() {
     for (token, certificate) in [(None, None), (Some("x"), None), (None, Some(&dns[..]))] {
         assert_eq!(ask(&identities, token, certificate).await, "anonymous");
     }
-    let (_, found) = identities.identify(Proof::default()).await.unwrap();
+    let found = identities.identify(Proof::default()).await.unwrap();
     assert_eq!(
         (found.roles, found.tenant),
         (vec!["admin".to_owned()], None)
@@ -130,7 +130,7 @@ async fn with_nothing_configured_everybody_is_the_administrator() {
 
     let viewers = access("anonymous: {roles: [viewer], tenant: acme}");
     let identities = Identities::start(&viewers, &Drain::new()).unwrap();
-    let (_, found) = identities.identify(Proof::default()).await.unwrap();
+    let found = identities.identify(Proof::default()).await.unwrap();
     assert_eq!(found.roles, ["viewer"]);
     assert_eq!(found.tenant.as_deref(), Some("acme"));
 }

@@ -78,7 +78,8 @@ pub(crate) fn hook(name: &str) -> Option<Hook> {
 
 /// Whether FreeSWITCH is known to act on the value of this variable, which needs no `${`: with
 /// `api_on_answer=system id` an originate runs a shell. Not refused here, for call flows are made
-/// of it; a right of its own, like that for raw apis, should stand before it.
+/// of it: the command or application in the value needs the caller's right for it
+/// (`access::Caller::may_set`).
 pub fn runs_commands(name: &str) -> bool {
     hook(name).is_some()
 }
