@@ -211,8 +211,14 @@ const CROSSING: [&str; 8] = [
 ];
 
 /// Dialplans that run code: `lua_dialplan_hunt` in `mod_lua.cpp` runs the script that the context
-/// names, `yaml_dialplan_hunt` in `mod_yaml.c` what its file says.
-const SCRIPTED_DIALPLANS: [&str; 2] = ["lua", "yaml"];
+/// names, `yaml_dialplan_hunt` in `mod_yaml.c` what its file says, `enum_dialplan_hunt` in `mod_enum.c`
+/// a `bridge` with whatever DNS answers, of the server that `enum_nameserver` of the channel names.
+const SCRIPTED_DIALPLANS: [&str; 3] = ["lua", "yaml", "enum"];
+
+/// Dialplans that read the file which their argument names, such as `XML:/tmp/x.xml`, and run what it
+/// says: `dialplan_hunt` in `mod_dialplan_xml.c`, `asterisk_dialplan_hunt` in
+/// `mod_dialplan_asterisk.c`.
+const FILE_DIALPLANS: [&str; 2] = ["xml", "asterisk"];
 
 /// The dialplan whose extension is a list of applications (`inline_dialplan_hunt` in
 /// `mod_dptools.c`).
@@ -293,8 +299,27 @@ pub(super) fn plan_in(text: &str) -> Option<&'static str> {
         let found = words.find_map(|word| plans().find(|plan| *plan == word));
         // A line that begins so chooses its separator, which may be a letter.
         let is_chosen = || text.contains("^^");
-        found.or_else(|| plans().find(|plan| is_chosen() && text.contains(plan)))
+        let found = found.or_else(|| plans().find(|plan| is_chosen() && text.contains(plan)));
+        found.or_else(|| {
+            FILE_DIALPLANS
+                .into_iter()
+                .find(|plan| is_of_file(plan, text))
+        })
     })
+}
+
+/// Whether this dialplan stands in a text with the path of a file.
+fn is_of_file(plan: &str, text: &str) -> bool {
+    text.match_indices(plan).any(|(at, _)| {
+        let argument = text[at + plan.len()..].strip_prefix(':');
+        let argument = argument.and_then(|rest| rest.split([' ', ',']).next());
+        argument.is_some_and(|argument| argument.contains('/'))
+    })
+}
+
+/// Whether a variable holds dialplans and nothing else.
+pub(super) fn holds_dialplans(variable: &str) -> bool {
+    variable.to_ascii_lowercase().ends_with("_dialplan")
 }
 
 /// Whether a variable says to where a call goes.
@@ -391,6 +416,7 @@ mod tests {
             .chain(partly)
             .chain(CROSSING)
             .chain(SCRIPTED_DIALPLANS)
+            .chain(FILE_DIALPLANS)
         {
             assert!(guide.contains(&format!("`{name}`")), "{name}");
         }

@@ -60,8 +60,8 @@ pub(super) enum Named {
     Application(String, String),
     /// A variable and its value.
     Variable(String, String),
-    /// A dialplan.
-    Dialplan(String),
+    /// A dialplan, and whether it has an argument.
+    Dialplan(String, bool),
 }
 
 /// What the arguments of an api command name.
@@ -207,7 +207,7 @@ fn route(number: &str, dialplans: &str) -> Vec<Named> {
                 argument
             }));
         } else {
-            named.push(Named::Dialplan(name));
+            named.push(Named::Dialplan(name, !argument.trim().is_empty()));
         }
     }
     named
@@ -264,7 +264,7 @@ mod tests {
     fn applications(named: &[Named]) -> Vec<&str> {
         let applications = named.iter().map(|named| match named {
             Named::Application(name, _) => name.as_str(),
-            Named::Variable(name, _) | Named::Dialplan(name) => name,
+            Named::Variable(name, _) | Named::Dialplan(name, _) => name,
         });
         applications.collect()
     }

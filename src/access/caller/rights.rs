@@ -1,7 +1,8 @@
 //! Commands, applications, variables: what a caller may have FreeSWITCH do.
 
 use super::super::dangers::{
-    Danger, EXPANSION, bare, crosses_tenants, hidden, is_route, of_application, of_command, plan_in,
+    Danger, EXPANSION, bare, crosses_tenants, hidden, holds_dialplans, is_route, of_application,
+    of_command, plan_in,
 };
 use super::super::named::{
     Named, acts_on_partner, in_application, in_command, may_hide_route, run_by, sets,
@@ -100,7 +101,7 @@ impl Caller {
     /// PERMISSION_DENIED with `application`, the dialplan's name.
     pub fn may_route(&self, node: &NodeId, dialplan: &str) -> Result<(), Failure> {
         self.may_use(node)?;
-        self.route(node, dialplan)
+        self.route(node, dialplan, dialplan.contains(':'))
     }
 
     /// That it may play this file: some are programs.
@@ -216,8 +217,9 @@ impl Caller {
         })
     }
 
-    fn route(&self, node: &NodeId, dialplans: &str) -> Result<(), Failure> {
-        let Some(plan) = plan_in(dialplans) else {
+    /// With an argument any dialplan needs the right, since that may be a file.
+    fn route(&self, node: &NodeId, dialplans: &str, has_argument: bool) -> Result<(), Failure> {
+        let Some(plan) = plan_in(dialplans).or(has_argument.then_some(dialplans)) else {
             return Ok(());
         };
         if let Rights::All = self.0.rights {
@@ -271,7 +273,7 @@ impl Caller {
             named.iter().try_for_each(|named| match named {
                 Named::Application(name, arguments) => self.execute(node, name, arguments, depth),
                 Named::Variable(name, value) => self.set(node, name, value, depth),
-                Named::Dialplan(name) => self.route(node, name),
+                Named::Dialplan(name, has_argument) => self.route(node, name, *has_argument),
             })
         })
     }
@@ -298,7 +300,7 @@ impl Caller {
             true => {
                 let values = named.iter().filter_map(|named| match named {
                     Named::Variable(_, value) => hidden(&bare(value)),
-                    Named::Application(..) | Named::Dialplan(_) => None,
+                    Named::Application(..) | Named::Dialplan(..) => None,
                 });
                 values.into_iter().next()
             }
@@ -419,6 +421,10 @@ fn hides_what_it_runs(name: &str, hook: Option<Hook>, value: &str) -> Option<&'s
     // Those of what another variable names, or a number with its dialplan.
     if (hook == Some(Hook::Arguments) || is_route) && (is_hidden() || plan_in(value).is_some()) {
         return Some("FreeSWITCH may run anything by its value");
+    }
+    // An argument of a dialplan may be a file.
+    if holds_dialplans(name) && value.contains(':') {
+        return Some("FreeSWITCH may read a dialplan from the file that it names");
     }
     // The file is an application then (`collect_thread_run` in `switch_ivr_originate.c`).
     if lower == "group_confirm_key" && text.trim() == "exec" {

@@ -260,6 +260,52 @@ fn dial_strings_of_loopback_are_looked_into() {
 }
 
 #[test]
+fn dialplans_that_read_files_or_ask_others_need_their_name() {
+    let operator = caller(Vec::new(), &["operator"], None);
+    let run = |command: &str, arguments: &str| operator.may_run(&node(), command, arguments);
+    for dialplan in ["XML", "asterisk", "directory"] {
+        assert_eq!(operator.may_route(&node(), dialplan), Ok(()), "{dialplan}");
+    }
+    assert_eq!(run("uuid_transfer", "id 1000 XML default"), Ok(()));
+    denied(operator.may_route(&node(), "enum"), "application", "enum");
+    for (command, arguments, application) in [
+        ("uuid_transfer", "id 1000 XML:/tmp/x.raw default", "xml"),
+        ("uuid_transfer", "id 1000 'X'ML:x.raw default", "xml"),
+        (
+            "uuid_transfer",
+            "id 1000 Asterisk:/tmp/x default",
+            "asterisk",
+        ),
+        ("uuid_transfer", "id 1000 XML,XML:x.raw default", "xml"),
+        ("uuid_transfer", "id 1000 enum:example.net", "enum"),
+        ("originate", "user/1 1000 XML:/tmp/x.raw", "xml"),
+        ("sched_transfer", "+1 id 1000 XML:/tmp/x.raw", "xml"),
+        (
+            "uuid_broadcast",
+            "id transfer::1000\\sXML:/tmp/x.raw",
+            "xml",
+        ),
+    ] {
+        denied(run(command, arguments), "application", application);
+    }
+    let dial = |endpoint: &str| operator.may_dial(&node(), endpoint);
+    denied(dial("loopback/1/x/XML:tmp.raw"), "application", "xml");
+    let set = |name: &str, value: &str| operator.may_set(&node(), name, value);
+    assert_eq!(set("force_transfer_dialplan", "XML"), Ok(()));
+    assert_eq!(set("transfer_after_bridge", "1000:XML:acme.net"), Ok(()));
+    for (name, value) in [
+        ("force_transfer_dialplan", "XML:x.raw"),
+        ("transfer_fallback_extension", "1000 XML:/tmp/x.raw default"),
+        ("force_transfer_dialplan", "enum"),
+    ] {
+        denied(set(name, value), "variable", name);
+    }
+    let trusted = one(role(&["uuid_transfer"], &["*", "xml"]));
+    let arguments = "id 1000 XML:/tmp/x.raw default";
+    assert_eq!(trusted.may_run(&node(), "uuid_transfer", arguments), Ok(()));
+}
+
+#[test]
 fn only_who_may_expand_hides_things_in_arguments() {
     let mut trusted = role(&["originate"], &["*"]);
     let line = "{x=${system id}}user/1 &park";
