@@ -318,7 +318,7 @@ impl Caller {
         if let Deed::Command(name) | Deed::Application(name) = deed
             && may_hide_route(name)
         {
-            self.route(node, arguments)?;
+            self.route(node, arguments, false)?;
         }
         match named.is_empty() {
             true => Ok(()),
