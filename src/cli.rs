@@ -1,8 +1,10 @@
 //! The command line: one module for each sub-command.
 
 mod check_config;
+mod client;
 mod demo;
 mod healthcheck;
+mod nodes;
 mod serve;
 mod signal;
 mod sim;
@@ -17,7 +19,9 @@ use crate::config::{LogConfig, Problems, TracingConfig};
 use crate::telemetry::{LogLevel, TelemetryError};
 
 pub use check_config::CheckConfig;
+pub use client::{ClientArgs, TlsArgs};
 pub use healthcheck::{Healthcheck, Verdict};
+pub use nodes::Nodes;
 pub use serve::Serve;
 pub use signal::{Ending, Hangups, Signal, run_until_signal};
 pub use sim::Sim;
@@ -70,6 +74,10 @@ pub enum Command {
     ///
     /// Prints one line and says the same by its exit code.
     Healthcheck(Healthcheck),
+    /// Show the nodes of a running server.
+    ///
+    /// Prints a line for each: what state it is in, and why.
+    Nodes(Nodes),
     /// Make a token for a client.
     ///
     /// Prints a random one and the lines of configuration that let its bearer in. They hold its
@@ -199,6 +207,7 @@ mod tests {
             ("sim", "SWITCHGATE_SIM_PASSWORD"),
             ("check-config", "Examples:"),
             ("healthcheck", "Exit codes:"),
+            ("nodes", "Exit codes:"),
             ("token", "access.tokens"),
         ] {
             let parsed = Cli::try_parse_from(["switchgate", name, "--help"]);

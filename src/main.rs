@@ -40,6 +40,7 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             check.run(&source, &mut io::stdout().lock(), &mut io::stderr().lock())?;
         }
         Command::Healthcheck(healthcheck) => return healthcheck.run(),
+        Command::Nodes(nodes) => return nodes.run(),
         Command::Token(token) => {
             let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
             token.run(&mut input, &mut out, &mut io::stderr().lock())?;

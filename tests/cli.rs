@@ -83,9 +83,11 @@ fn nobody_listening_exits_with_2() {
         .as_socket()
         .unwrap()
         .to_string();
-    let output = run(&["healthcheck", "--address", &address]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stdout).starts_with(&format!("{address}: unreachable (")));
+    for command in ["healthcheck", "nodes"] {
+        let output = run(&[command, "--address", &address]);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert!(text(&output.stdout).starts_with(&format!("{address}: unreachable (")));
+    }
 }
 
 #[test]

@@ -73,6 +73,31 @@ fn accepted(gateway: &Gateway, kind: ProofKind) -> u64 {
     gateway.access.identities.counts().accepted(kind)
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn switchgate_nodes_tells_a_refusal_and_sends_its_token() {
+    let gateway = gateway(&token("crm", "swg_good")).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "swg_good\n").unwrap();
+    let address = gateway.address.to_string();
+    let nodes = |more: &[&str]| {
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_switchgate"))
+            .args(["nodes", "--address", &address])
+            .args(more)
+            .env_clear()
+            .output();
+        let output = command.unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), told)
+    };
+    let (code, told) = nodes(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("refused ("), "{told}");
+    let (code, told) = nodes(&["--token-file", file.path().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_static_token_lets_its_bearer_in_and_nobody_else() {
     let gateway = gateway(&token("crm", "swg_good")).await;

@@ -73,9 +73,14 @@ impl Secured {
 
     /// The health check, with these flags, of this gateway.
     fn healthcheck(&self, flags: &[&str]) -> Output {
+        self.program("healthcheck", flags)
+    }
+
+    /// This sub-command, with these flags, asks this gateway.
+    fn program(&self, name: &str, flags: &[&str]) -> Output {
         let address = format!("localhost:{}", self.gateway.address.port());
         let command = Command::new(env!("CARGO_BIN_EXE_switchgate"))
-            .args(["healthcheck", "--address", &address])
+            .args([name, "--address", &address])
             .args(flags)
             .env_clear()
             .output();
@@ -198,6 +203,15 @@ async fn the_healthcheck_speaks_tls_with_and_without_a_certificate() {
     assert_eq!(alone.status.code(), Some(2), "{alone:?}");
     let token = [&mutual, ["--token-file", &token].as_slice()].concat();
     assert_eq!(secured.healthcheck(&token).status.code(), Some(0));
+
+    let nodes = secured.program("nodes", &mutual);
+    assert_eq!(nodes.status.code(), Some(0), "{nodes:?}");
+    let shown = String::from_utf8(nodes.stdout).unwrap();
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 2, "a heading and the one node: {shown}");
+    assert!(lines[1].contains("READY"), "{shown}");
+    let alone = secured.program("nodes", &["--ca", &ca]);
+    assert_eq!(alone.status.code(), Some(2), "{alone:?}");
 
     for wrong in [
         ["--ca", &missing].as_slice(),
