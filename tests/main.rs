@@ -35,6 +35,7 @@ mod faults;
 mod fuzz_seeds;
 mod gap;
 mod gateway;
+mod helm;
 mod hostile;
 mod identities;
 mod injection;
