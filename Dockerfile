@@ -31,6 +31,8 @@ LABEL org.opencontainers.image.title="switchgate" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build --chmod=0755 /switchgate /usr/local/bin/switchgate
+# Milliseconds for which the allocator keeps freed memory: a third more events per second (docs/benchmarks-ingest.md).
+ENV MIMALLOC_PURGE_DELAY=10000
 USER 65532:65532
 EXPOSE 50061 50062
 ENTRYPOINT ["/usr/local/bin/switchgate"]
