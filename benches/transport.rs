@@ -73,6 +73,7 @@ impl Gateway {
             .args(["serve", "--demo", "--listen", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .env_clear()
+            .envs(std::env::vars().filter(|(key, _)| key.starts_with("SWITCHGATE__")))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         if let Some(folder) = tls {

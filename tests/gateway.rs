@@ -107,13 +107,18 @@ impl Gateway {
         Some(Self::over_address(freeswitch_address()?).await)
     }
 
-    /// Over the FreeSWITCH, real or not, at `host:port`.
+    /// Over the FreeSWITCH, real or not, at `host:port`; waits until the gateway knows that it knows
+    /// all sessions, since other tests may have some there.
     pub(crate) async fn over_address(address: String) -> Self {
         let (host, port) = address.rsplit_once(':').expect("host:port");
         let password =
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
-        Self::over_node(address, &password).await
+        let gateway = Self::over_node(address, &password).await;
+        let nodes = gateway.control.fleet.nodes();
+        let are_read = || nodes.iter().all(|node| node.check_was_read().is_ok());
+        crate::verbs::until(|| are_read().then_some(())).await;
+        gateway
     }
 
     /// Over the node at this address, `freeswitch`.
