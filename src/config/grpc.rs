@@ -59,7 +59,8 @@ pub struct GrpcConfig {
     /// UNAVAILABLE and their cursor, and the connection is closed. Default 5m.
     #[serde(deserialize_with = "read", serialize_with = "write_duration")]
     pub max_connection_age_grace: Duration,
-    /// Most calls at once on one connection. Default 1000.
+    /// Most calls at once on one connection; a client queues more. Default 200, since one that begins
+    /// thousands at a time otherwise holds up the others.
     #[serde(deserialize_with = "read")]
     pub max_concurrent_streams: u32,
     /// Most streams of a connection that the client may reset before they are taken up; one more
@@ -131,7 +132,7 @@ impl Default for GrpcConfig {
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: Duration::from_secs(1800),
             max_connection_age_grace: Duration::from_secs(300),
-            max_concurrent_streams: 1000,
+            max_concurrent_streams: 200,
             max_pending_resets: 20,
             reflection: true,
             deadlines: DeadlinesConfig::default(),

@@ -91,7 +91,7 @@ impl Default for Limits {
             keepalive_timeout: Duration::from_secs(10),
             max_connection_age: Duration::from_secs(1800),
             max_connection_age_grace: Duration::from_secs(300),
-            max_concurrent_streams: 1000,
+            max_concurrent_streams: 200,
             max_pending_resets: 20,
             max_header_bytes: 16 << 10,
             max_send_buffer_bytes: 64 << 10,
