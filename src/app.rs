@@ -13,6 +13,7 @@ use crate::access::{self, Access, Identities, IdentitiesError, Roles};
 use crate::admin::{Admin, AdminParts, Readiness, Stage};
 use crate::config::{self, Config, EslConfig, LimitsConfig};
 use crate::control::{Once, OnceConfig, Parts, node_spec};
+use crate::discovery::Discovery;
 use crate::domain::NodeState;
 use crate::esl::{self, Command, ConnectionConfig, Dialer, Liveness, TcpDialer};
 use crate::events::{EventSet, HistoryConfig, Journal, JournalConfig, Wants};
@@ -221,8 +222,10 @@ impl App {
                 }
             });
         }
+        let discovery = Discovery::start(&config.discovery, &back);
         let reached = Reached {
             parts: &parts,
+            discovery: &discovery,
             access: &services.access,
             tls: tls.as_ref(),
             audit: &services.audit,
@@ -236,7 +239,7 @@ impl App {
             &services,
             &server,
             &readiness,
-            &reloads,
+            (&reloads, &discovery),
             (&front, &back),
         );
         let admin_parts = AdminParts {

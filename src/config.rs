@@ -8,6 +8,7 @@ mod access;
 mod added;
 mod admin;
 mod check;
+mod discovery;
 mod grpc;
 mod layers;
 mod limits;
@@ -34,6 +35,9 @@ pub use access::{AccessConfig, AnonymousConfig, CertificateConfig, JwtConfig, To
 pub use added::NodeParts;
 pub use admin::{AdminConfig, DEFAULT_ADMIN_PORT, LogLevelFrom, ReadyPolicy};
 pub use check::is_log_level;
+pub use discovery::{
+    DiscoveryConfig, DnsQuestion, NodeFile, NodeName, Place, SourceConfig,
+};
 pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
 pub use limits::LimitsConfig;
 pub use loader::{Loader, NodeNeed};
@@ -73,6 +77,8 @@ pub struct Config {
     pub admin: AdminConfig,
     /// The FreeSWITCHes to control.
     pub nodes: Vec<NodeConfig>,
+    /// Where more of them are found while the gateway runs.
+    pub discovery: DiscoveryConfig,
     /// Each link to a node.
     pub esl: EslConfig,
     /// Sessions.

@@ -28,6 +28,7 @@ pub mod chance;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod discovery;
 pub mod domain;
 pub mod esl;
 pub mod events;

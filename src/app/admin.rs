@@ -9,10 +9,11 @@ use super::{AppError, Reloads};
 use crate::admin::{Admin, AdminParts, Readiness};
 use crate::config::AdminConfig;
 use crate::control::Parts;
+use crate::discovery::Discovery;
 use crate::grpc::{Server, Services};
 use crate::shutdown::Drain;
 use crate::telemetry::metrics::{
-    AccessMetrics, ConnectionMetrics, EventMetrics, JobMetrics, LinkMetrics, NodeMetrics,
+    AccessMetrics, ConnectionMetrics, DiscoveryMetrics, EventMetrics, JobMetrics, LinkMetrics, NodeMetrics,
     ProcessMetrics, ReloadMetrics, RpcMetrics, SessionMetrics, Theme,
 };
 
@@ -34,7 +35,7 @@ pub(super) fn themes(
     services: &Services,
     server: &Server,
     readiness: &Readiness,
-    reloads: &Reloads,
+    (reloads, discovery): (&Reloads, &Discovery),
     (front, back): (&Drain, &Drain),
 ) -> Vec<Box<dyn Theme>> {
     let Parts {
@@ -48,6 +49,7 @@ pub(super) fn themes(
         Box::new(ProcessMetrics::new(front, back)),
         Box::new(readiness.clone()),
         Box::new(ReloadMetrics(Arc::clone(reloads.counts()))),
+        Box::new(DiscoveryMetrics(discovery.clone())),
         Box::new(RpcMetrics(server.api().tally().clone())),
         Box::new(ConnectionMetrics(server.transport())),
         Box::new(AccessMetrics {

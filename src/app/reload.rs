@@ -4,6 +4,7 @@
 //! applied: what is bad changes nothing.
 
 mod counts;
+mod found;
 mod keys;
 mod nodes;
 
@@ -17,6 +18,7 @@ pub use counts::{ReloadCounts, ReloadFigures};
 use crate::access::{Access, IdentitiesError};
 use crate::config::{Config, Origin, Problem, Problems};
 use crate::control::Parts;
+use crate::discovery::Discovery;
 use crate::domain::NodeId;
 use crate::telemetry::LogLevel;
 use crate::telemetry::audit::Audit;
@@ -33,6 +35,7 @@ pub struct Reloads(Arc<Shared>);
 /// What a reload reaches.
 pub(super) struct Reached<'a> {
     pub(super) parts: &'a Parts,
+    pub(super) discovery: &'a Discovery,
     pub(super) access: &'a Access,
     pub(super) tls: Option<&'a Tls>,
     pub(super) audit: &'a Audit,
@@ -42,6 +45,7 @@ pub(super) struct Reached<'a> {
 #[derive(Debug)]
 struct Shared {
     nodes: Arc<Nodes>,
+    discovery: Discovery,
     access: Access,
     tls: Option<Tls>,
     audit: Audit,
@@ -86,8 +90,20 @@ pub enum ReloadError {
 impl Reloads {
     /// Of a gateway that was started so.
     pub(super) fn new(at_start: &Config, reached: Reached<'_>) -> Self {
+        let nodes = Nodes::new(reached.parts, &at_start.nodes);
+        let drain = &reached.parts.drain;
+        let (stopped, discovery) = (drain.stopped(), reached.discovery.clone());
+        let follows = Arc::clone(&nodes).follow_found(discovery);
+        drain.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stopped => {}
+                () = follows => {}
+            }
+        });
         Self(Arc::new(Shared {
-            nodes: Nodes::new(reached.parts, &at_start.nodes),
+            nodes,
+            discovery: reached.discovery.clone(),
             access: reached.access.clone(),
             tls: reached.tls.cloned(),
             audit: reached.audit.clone(),
@@ -163,6 +179,10 @@ impl Shared {
         if self.nodes.follow(&config.nodes, &mut changes).await {
             changes.sections.push("nodes");
         }
+        if before.discovery != config.discovery {
+            self.discovery.follow(&config.discovery);
+            changes.sections.push("discovery");
+        }
         if let Some(level) = &self.log_level
             && before.log.level != config.log.level
         {
@@ -209,7 +229,7 @@ impl Shared {
             "log.level" => self.log_level.is_some(),
             "grpc.tls.reload_interval" => false,
             _ if key.starts_with("grpc.tls.") => self.tls_files(config).is_some(),
-            _ => ["access", "nodes", "roles", "tenants"].contains(&section),
+            _ => ["access", "discovery", "nodes", "roles", "tenants"].contains(&section),
         }
     }
 }
@@ -221,18 +241,20 @@ impl Changes {
         for key in &self.at_next_start {
             warn!(key, "key takes effect at the next start");
         }
-        let names = |nodes: &[NodeId]| {
-            let nodes: Vec<_> = nodes.iter().map(NodeId::as_str).collect();
-            nodes.join(", ")
-        };
         info!(
             sections = self.sections.join(", "),
-            nodes_added = names(&self.added),
-            nodes_removed = names(&self.removed),
-            nodes_changed = names(&self.changed),
+            nodes_added = joined(&self.added),
+            nodes_removed = joined(&self.removed),
+            nodes_changed = joined(&self.changed),
             "configuration reloaded"
         );
     }
+}
+
+/// Names of nodes, for a line of the log.
+fn joined(nodes: &[NodeId]) -> String {
+    let nodes: Vec<_> = nodes.iter().map(NodeId::as_str).collect();
+    nodes.join(", ")
 }
 
 // === impl ReloadError ===

@@ -1,18 +1,19 @@
 //! What no single value shows: ranges, contradictions, and nodes that are complete.
 
 mod access;
+mod discovery;
 mod node;
 mod observed;
 mod roles;
 mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use super::layers::{Layers, Tree};
-use super::{Config, Names, NodeNeed, Password, Problem, Problems, Size, Source};
-use crate::domain::{NodeId, check_event_name};
+use super::{Config, DiscoveryConfig, Names, NodeNeed, Password, Problem, Problems, Size, Source};
+use crate::domain::check_event_name;
 use crate::esl::quote::check_variable_name;
 
 /// Longest span that a timer can wait for.
@@ -97,13 +98,14 @@ impl<'a> Check<'a> {
         need: NodeNeed,
         fallback: Option<&Password>,
     ) -> Config {
-        let written = tree.nodes.len();
+        let written = tree.nodes.len() + tree.discovery.sources.len();
         let default_links = tree.esl.command_links;
         let mut config = Config {
             grpc: tree.grpc,
             access: tree.access,
             admin: tree.admin,
             nodes: Vec::new(),
+            discovery: DiscoveryConfig::default(),
             esl: tree.esl,
             sessions: tree.sessions,
             jobs: tree.jobs,
@@ -129,39 +131,9 @@ impl<'a> Check<'a> {
         self.access(&config);
         self.roles(&config.roles);
         self.tenants(&config.tenants);
+        config.discovery = self.discovery(tree.discovery, default_links, fallback);
         self.node_count(written, need);
-
-        let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
-        for (index, entry) in tree.nodes.into_iter().enumerate() {
-            let key = format!("nodes[{index}]");
-            let id = entry
-                .id
-                .as_ref()
-                .and_then(|text| text.parse::<NodeId>().ok());
-            if let Some(id) = id
-                && let Some(first) = seen.insert(id.clone(), index)
-            {
-                self.add(
-                    &format!("{key}.id"),
-                    Some(&format_args!("`{id}`")),
-                    &format!("is also the id of nodes[{first}]"),
-                    "give each node an id of its own",
-                );
-            }
-            let Some(node) = self.node(&key, entry, default_links, fallback) else {
-                continue;
-            };
-            let address = node.address.to_string();
-            if let Some(first) = reached.insert(address.to_ascii_lowercase(), index) {
-                self.add(
-                    &format!("{key}.address"),
-                    Some(&format_args!("`{address}`")),
-                    &format!("is also the address of nodes[{first}]"),
-                    "name each FreeSWITCH once",
-                );
-            }
-            config.nodes.push(node);
-        }
+        config.nodes = self.nodes("nodes", tree.nodes, default_links, fallback);
         config
     }
 
@@ -445,7 +417,7 @@ impl<'a> Check<'a> {
                 "nodes",
                 None,
                 "names no FreeSWITCH to control",
-                "give --node NAME=HOST:PORT, list nodes in a file for --config, or try --demo, which simulates two",
+                "give --node NAME=HOST:PORT, list nodes or sources of discovery in a file for --config, or try --demo, which simulates two",
             ),
             NodeNeed::Simulated if count > 0 => self.add(
                 "nodes",

@@ -12,12 +12,13 @@ use super::problem::{Origin, Problem, Problems};
 use super::{
     AccessConfig, AdminConfig, AuditConfig, EslConfig, EventsConfig, GrpcConfig, JobsConfig,
     LimitsConfig, LogConfig, RoleConfig, SessionsConfig, ShutdownConfig, TenantConfig,
-    TracingConfig, node::NodeEntry,
+    TracingConfig, discovery::DiscoveryEntry, node::NodeEntry,
 };
 
 /// The keys whose lists the environment numbers, and what they are lists of.
-const LISTS: [(&str, &str, &str); 4] = [
+const LISTS: [(&str, &str, &str); 5] = [
     (NODES, "a node", "nodes"),
+    ("discovery.sources", "a source", "sources"),
     ("access.tokens", "a token", "tokens"),
     ("access.jwt", "an issuer", "issuers"),
     ("access.certificates", "a rule", "rules"),
@@ -36,6 +37,7 @@ pub(super) struct Tree {
     pub(super) access: AccessConfig,
     pub(super) admin: AdminConfig,
     pub(super) nodes: Vec<NodeEntry>,
+    pub(super) discovery: DiscoveryEntry,
     pub(super) esl: EslConfig,
     pub(super) sessions: SessionsConfig,
     pub(super) jobs: JobsConfig,
@@ -87,6 +89,32 @@ impl Layers {
         }
         Ok(Self {
             root,
+            file: Some(path.to_owned()),
+            origins: BTreeMap::new(),
+        })
+    }
+
+    /// A file that is a list of nodes and nothing else.
+    pub(super) fn from_node_file(path: &Path, content: &str) -> Result<Self, Problems> {
+        let refuse = |reason: String| {
+            Problems::from(Problem {
+                key: String::new(),
+                value: None,
+                reason,
+                remedy: "write a list of nodes as below nodes:, or [] for none".to_owned(),
+                origin: Origin::File(path.to_owned()),
+            })
+        };
+        let mut list: Value = yaml_serde::from_str(content)
+            .map_err(|error| refuse(format!("is no YAML: {error}")))?;
+        if !list.is_sequence() {
+            return Err(refuse("is no list".to_owned()));
+        }
+        tidy(&mut list);
+        let mut root = Mapping::new();
+        root.insert(Value::from(NODES), list);
+        Ok(Self {
+            root: Value::Mapping(root),
             file: Some(path.to_owned()),
             origins: BTreeMap::new(),
         })

@@ -68,11 +68,24 @@ pub(super) struct NodeEntry {
 pub(super) struct Label(#[serde(deserialize_with = "super::value::read")] pub(super) String);
 
 /// A password with nothing behind its key is not one that was left out.
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     SecretString::deserialize(deserializer).map(Some)
 }
 
 // === impl NodeConfig ===
+
+impl PartialEq for NodeConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.address == other.address
+            && self.user == other.user
+            && self.password.expose() == other.password.expose()
+            && self.labels == other.labels
+            && self.command_links == other.command_links
+    }
+}
+
+impl Eq for NodeConfig {}
 
 impl NodeConfig {
     /// A node with this password, eight command links, and neither user nor labels.
@@ -96,14 +109,7 @@ impl Serialize for NodeConfig {
         if let Some(user) = &self.user {
             map.serialize_entry("user", user)?;
         }
-        match self.password.origin() {
-            PasswordOrigin::File(path) => map.serialize_entry("password_file", path)?,
-            PasswordOrigin::Given => map.serialize_entry("password", "[redacted]")?,
-            PasswordOrigin::Environment(name) => {
-                map.serialize_entry("password", &format!("[from {name}]"))?;
-            }
-            PasswordOrigin::Default => map.serialize_entry("password", "[FreeSWITCH's default]")?,
-        }
+        write_password::<S>(&mut map, &self.password)?;
         map.serialize_entry("labels", &self.labels)?;
         map.serialize_entry("command_links", &self.command_links)?;
         map.end()
@@ -170,6 +176,21 @@ impl Leaf for NodeAddress {
 
     fn from_text(text: &str) -> Option<Self> {
         text.parse().ok()
+    }
+}
+
+/// Where a password came from, in place of the password.
+pub(super) fn write_password<S: Serializer>(
+    map: &mut S::SerializeMap,
+    password: &Password,
+) -> Result<(), S::Error> {
+    match password.origin() {
+        PasswordOrigin::File(path) => map.serialize_entry("password_file", path),
+        PasswordOrigin::Given => map.serialize_entry("password", "[redacted]"),
+        PasswordOrigin::Environment(name) => {
+            map.serialize_entry("password", &format!("[from {name}]"))
+        }
+        PasswordOrigin::Default => map.serialize_entry("password", "[FreeSWITCH's default]"),
     }
 }
 

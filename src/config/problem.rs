@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// The sections of a configuration, in order.
-pub(super) const SECTIONS: [&str; 15] = [
-    "grpc", "access", "admin", "nodes", "esl", "sessions", "jobs", "events", "shutdown", "log",
+pub(super) const SECTIONS: [&str; 16] = [
+    "grpc", "access", "admin", "nodes", "discovery", "esl", "sessions", "jobs", "events", "shutdown", "log",
     "tracing", "audit", "limits", "roles", "tenants",
 ];
 

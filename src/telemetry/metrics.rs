@@ -2,13 +2,14 @@
 //!
 //! What is counted, each part counts by itself in plain numbers; what is, is asked for when somebody
 //! scrapes. Each theme has a file that says which families it has and reads them. A label is one of
-//! a closed set or the name of a node; nothing that clients make up ever is one.
+//! a closed set or the name of a node or of a source of nodes; nothing that clients make up ever is one.
 //!
 //! Another theme is a file beside these, a line in `App`, and rows in `docs/operating-metrics.md`,
 //! which a test compares with what is told.
 
 mod access;
 mod connections;
+mod discovery;
 mod events;
 mod family;
 mod jobs;
@@ -29,6 +30,7 @@ use prometheus_client::registry::Registry;
 
 pub use access::AccessMetrics;
 pub use connections::ConnectionMetrics;
+pub use discovery::DiscoveryMetrics;
 pub use events::EventMetrics;
 pub use family::{Family, Page, Value};
 pub use jobs::JobMetrics;

@@ -3,18 +3,23 @@
 //! A node that is named no more gets no new work and goes when nothing lives there. One at another
 //! address is another FreeSWITCH: it comes when the one of before has gone. Nodes that were added
 //! by AddNode are left alone.
+//!
+//! Those that were found (`discovery`) come and go in the same way, with one difference: one that is
+//! found no more and whose link is lost is gone, with all that lived there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Changes;
 use crate::config::{NodeConfig, Origin, Problem, Problems};
 use crate::control::{Parts, node_spec};
+use crate::discovery::{Found, LeftOut, Merged, merge};
 use crate::domain::{NodeId, NodeState, Reason};
 use crate::fleet::{Fleet, LinkRecipe, Node};
 use crate::shutdown::Drain;
@@ -28,7 +33,16 @@ pub(super) struct Nodes {
     links: Arc<LinkRecipe>,
     drain: Drain,
     /// Held while one comes or goes.
-    named: Mutex<BTreeMap<NodeId, Named>>,
+    named: Mutex<Ledger>,
+}
+
+/// Who names nodes, and the nodes.
+#[derive(Debug, Default)]
+struct Ledger {
+    listed: Vec<NodeConfig>,
+    found: Found,
+    left_out: Vec<LeftOut>,
+    nodes: BTreeMap<NodeId, Named>,
 }
 
 /// A node that the configuration names, or named, until it is gone.
@@ -40,6 +54,10 @@ struct Named {
     wanted: Option<NodeConfig>,
     /// It was taken out of placement here, and not by a client.
     is_drained: bool,
+    /// It is, or was, named by a source of discovery and not by the list.
+    is_found: bool,
+    /// Since when its link is lost, as far as it is to go.
+    lost_at: Option<Instant>,
     /// Stops the task that sees to it.
     task: Option<CancellationToken>,
 }
@@ -62,7 +80,11 @@ impl Nodes {
             fleet: Arc::clone(&parts.fleet),
             links: Arc::clone(&parts.links),
             drain: parts.drain.clone(),
-            named: Mutex::new(named.collect()),
+            named: Mutex::new(Ledger {
+                listed: nodes.to_vec(),
+                nodes: named.collect(),
+                ..Ledger::default()
+            }),
         })
     }
 
@@ -70,7 +92,7 @@ impl Nodes {
     pub(super) async fn conflicts(&self, nodes: &[NodeConfig]) -> Problems {
         let named = self.named.lock().await;
         let is_ours = |node: &Arc<Node>| {
-            let named = named.get(node.id().as_str());
+            let named = named.nodes.get(node.id().as_str());
             let there = named.and_then(|named| named.there.as_ref());
             there.is_some_and(|(there, _)| Arc::ptr_eq(there, node))
         };
@@ -105,13 +127,41 @@ impl Nodes {
         problems
     }
 
-    /// Takes these for those that are named from now on; says whether anything is different.
+    /// Takes these for those of the list from now on; says whether anything is different.
     pub(super) async fn follow(
         self: &Arc<Self>,
         nodes: &[NodeConfig],
         changes: &mut Changes,
     ) -> bool {
-        let mut named = self.named.lock().await;
+        let mut ledger = self.named.lock().await;
+        ledger.listed = nodes.to_vec();
+        self.bring(&mut ledger, changes).await
+    }
+
+    /// Takes these for those that were found, beside the list; gives those that are left out.
+    pub(super) async fn take_found(
+        self: &Arc<Self>,
+        found: Found,
+        changes: &mut Changes,
+    ) -> Vec<LeftOut> {
+        let mut ledger = self.named.lock().await;
+        ledger.found = found;
+        self.bring(&mut ledger, changes).await;
+        ledger.left_out.clone()
+    }
+
+    /// Brings the nodes to what is named; says whether anything is different.
+    async fn bring(self: &Arc<Self>, ledger: &mut Ledger, changes: &mut Changes) -> bool {
+        let Merged { nodes, left_out } = merge(&ledger.listed, &ledger.found);
+        for one in &left_out {
+            if !ledger.left_out.contains(one) {
+                let LeftOut { source, id, address, rival } = one;
+                warn!(source, node = %id, address, %rival, "node that was found is left out; another has its name or address");
+            }
+        }
+        ledger.left_out = left_out;
+        let listed: BTreeSet<NodeId> = ledger.listed.iter().map(|node| node.id.clone()).collect();
+        let named = &mut ledger.nodes;
         let wanted: BTreeMap<_, _> = nodes.iter().map(|node| (&node.id, node)).collect();
         let ids: BTreeSet<NodeId> = named
             .keys()
@@ -122,9 +172,12 @@ impl Nodes {
         for id in ids {
             let wanted = wanted.get(&id).copied();
             let one = named.entry(id.clone()).or_default();
+            if wanted.is_some() {
+                one.is_found = !listed.contains(&id);
+            }
             match (&one.wanted, wanted) {
                 (None, None) => continue,
-                (Some(before), Some(now)) if is_same(before, now) => continue,
+                (Some(before), Some(now)) if before == now => continue,
                 (None, Some(_)) => changes.added.push(id.clone()),
                 (Some(_), None) => changes.removed.push(id.clone()),
                 (Some(_), Some(_)) => changes.changed.push(id.clone()),
@@ -145,6 +198,9 @@ impl Nodes {
                 task.cancel();
             }
             if !self.settle(&id, one).await {
+                if one.is_found && one.wanted.is_some() && one.there.is_none() {
+                    warn!(node = %id, "node that was found waits; another has its name or address");
+                }
                 let task = CancellationToken::new();
                 one.task = Some(task.clone());
                 self.drain.spawn(Arc::clone(self).see_to(id, task));
@@ -166,7 +222,8 @@ impl Nodes {
                 () = task.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let mut named = self.named.lock().await;
+            let mut ledger = self.named.lock().await;
+            let named = &mut ledger.nodes;
             let Some(one) = named.get_mut(&id).filter(|_| !task.is_cancelled()) else {
                 return;
             };
@@ -195,6 +252,7 @@ impl Nodes {
             let stays = stays.filter(|wanted| wanted.address == made.address);
             match stays {
                 Some(wanted) => {
+                    one.lost_at = None;
                     self.adjust(there, wanted);
                     if std::mem::take(&mut one.is_drained) {
                         // It was there a moment ago; if not, there is nothing to put back.
@@ -210,11 +268,21 @@ impl Nodes {
                 *made = wanted.clone();
                 return true;
             }
-            match self.fleet.remove(id, false).await {
+            let is_gone = stays.is_none() && one.is_found && {
+                let is_lost = there.check_hears().is_err();
+                let since = is_lost.then(|| *one.lost_at.get_or_insert_with(Instant::now));
+                one.lost_at = since;
+                since.is_some_and(|since| since.elapsed() >= self.links.backoff.1)
+            };
+            if is_gone {
+                info!(node = %id, "node that is found no more has lost its link");
+            }
+            match self.fleet.remove(id, is_gone).await {
                 Err(failure) if failure.reason() != Reason::NodeNotFound => return false,
                 _ => {
                     one.there = None;
                     one.is_drained = false;
+                    one.lost_at = None;
                 }
             }
         }
@@ -250,12 +318,4 @@ impl Nodes {
         node.set_labels(spec.labels);
         node.set_credentials(spec.connector.credentials);
     }
-}
-
-fn is_same(one: &NodeConfig, other: &NodeConfig) -> bool {
-    one.address == other.address
-        && one.user == other.user
-        && one.password.expose() == other.password.expose()
-        && one.labels == other.labels
-        && one.command_links == other.command_links
 }

@@ -1,6 +1,8 @@
 //! One node: made of its entry when that is complete.
 
-use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
 
 use super::Check;
 use crate::config::node::NodeEntry;
@@ -11,6 +13,47 @@ use crate::domain::{IdError, NodeId, check_wire_text};
 // === impl Check ===
 
 impl Check<'_> {
+    /// The nodes of the list at `above` that are complete, each with a name and an address of its own.
+    pub(in crate::config) fn nodes(
+        &mut self,
+        above: &str,
+        entries: Vec<NodeEntry>,
+        links: usize,
+        fallback: Option<&Password>,
+    ) -> Vec<NodeConfig> {
+        let (mut seen, mut reached) = (BTreeMap::new(), BTreeMap::new());
+        let mut nodes = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            let key = format!("{above}[{index}]");
+            let id = entry.id.as_ref();
+            let id = id.and_then(|text| text.parse::<NodeId>().ok());
+            if let Some(id) = id
+                && let Some(first) = seen.insert(id.clone(), index)
+            {
+                self.add(
+                    &format!("{key}.id"),
+                    Some(&format_args!("`{id}`")),
+                    &format!("is also the id of {above}[{first}]"),
+                    "give each node an id of its own",
+                );
+            }
+            let Some(node) = self.node(&key, entry, links, fallback) else {
+                continue;
+            };
+            let address = node.address.to_string();
+            if let Some(first) = reached.insert(address.to_ascii_lowercase(), index) {
+                self.add(
+                    &format!("{key}.address"),
+                    Some(&format_args!("`{address}`")),
+                    &format!("is also the address of {above}[{first}]"),
+                    "name each FreeSWITCH once",
+                );
+            }
+            nodes.push(node);
+        }
+        nodes
+    }
+
     /// The node written at `key`. `links` and `fallback` are for a node that names none itself;
     /// there is no fallback where the environment's password is broken, which has been reported.
     pub(in crate::config) fn node(
@@ -40,7 +83,8 @@ impl Check<'_> {
         if let Some(count) = entry.command_links {
             self.links(&format!("{key}.command_links"), count);
         }
-        let password = self.password(key, &entry, fallback);
+        let password = (&entry.password, &entry.password_file);
+        let password = self.password(key, password, fallback);
         Some(NodeConfig {
             id: id?,
             address: entry.address?,
@@ -65,7 +109,7 @@ impl Check<'_> {
         parsed.ok()
     }
 
-    fn user(&mut self, key: &str, user: &str) {
+    pub(super) fn user(&mut self, key: &str, user: &str) {
         let parts: Vec<&str> = user.split('@').collect();
         let plain = |part: &&str| !part.is_empty() && !part.contains([':', ' ', '\t']);
         if parts.len() != 2 || !parts.iter().all(plain) || check_wire_text(user).is_err() {
@@ -78,10 +122,10 @@ impl Check<'_> {
         }
     }
 
-    fn password(
+    pub(super) fn password(
         &mut self,
         key: &str,
-        entry: &NodeEntry,
+        given: (&Option<SecretString>, &Option<String>),
         fallback: Option<&Password>,
     ) -> Option<Password> {
         let own_key = format!("{key}.password");
@@ -89,7 +133,7 @@ impl Check<'_> {
         if !self.sound(&own_key) || !self.sound(&file_key) {
             return None;
         }
-        let own = match (&entry.password, &entry.password_file) {
+        let own = match given {
             (None, None) => return fallback.cloned(),
             (Some(_), Some(_)) => {
                 let reason = "is given and so is password_file";
