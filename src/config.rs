@@ -35,9 +35,7 @@ pub use access::{AccessConfig, AnonymousConfig, CertificateConfig, JwtConfig, To
 pub use added::NodeParts;
 pub use admin::{AdminConfig, DEFAULT_ADMIN_PORT, LogLevelFrom, ReadyPolicy};
 pub use check::is_log_level;
-pub use discovery::{
-    DiscoveryConfig, DnsQuestion, NodeFile, NodeName, Place, SourceConfig,
-};
+pub use discovery::{DiscoveryConfig, DnsQuestion, NodeFile, NodeName, Place, SourceConfig};
 pub use grpc::{DEFAULT_GRPC_PORT, DeadlinesConfig, GrpcConfig, TlsConfig};
 pub use limits::LimitsConfig;
 pub use loader::{Loader, NodeNeed};

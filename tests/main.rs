@@ -21,6 +21,7 @@ mod cli;
 mod client;
 mod connections;
 mod cutter;
+mod discovery;
 mod docs;
 mod drain;
 mod errors;

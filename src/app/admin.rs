@@ -13,8 +13,8 @@ use crate::discovery::Discovery;
 use crate::grpc::{Server, Services};
 use crate::shutdown::Drain;
 use crate::telemetry::metrics::{
-    AccessMetrics, ConnectionMetrics, DiscoveryMetrics, EventMetrics, JobMetrics, LinkMetrics, NodeMetrics,
-    ProcessMetrics, ReloadMetrics, RpcMetrics, SessionMetrics, Theme,
+    AccessMetrics, ConnectionMetrics, DiscoveryMetrics, EventMetrics, JobMetrics, LinkMetrics,
+    NodeMetrics, ProcessMetrics, ReloadMetrics, RpcMetrics, SessionMetrics, Theme,
 };
 
 /// Binds the port, unless it is switched off.

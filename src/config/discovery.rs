@@ -209,7 +209,13 @@ impl NodeName {
     ///
     /// # Errors
     /// When what DNS answered makes no name.
-    pub fn of(&self, source: &str, host: &str, address: IpAddr, port: u16) -> Result<NodeId, IdError> {
+    pub fn of(
+        &self,
+        source: &str,
+        host: &str,
+        address: IpAddr,
+        port: u16,
+    ) -> Result<NodeId, IdError> {
         self.0
             .replace("{source}", source)
             .replace("{address}", &address.to_string())

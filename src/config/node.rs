@@ -68,7 +68,9 @@ pub(super) struct NodeEntry {
 pub(super) struct Label(#[serde(deserialize_with = "super::value::read")] pub(super) String);
 
 /// A password with nothing behind its key is not one that was left out.
-pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
     SecretString::deserialize(deserializer).map(Some)
 }
 

@@ -5,8 +5,22 @@ use std::path::PathBuf;
 
 /// The sections of a configuration, in order.
 pub(super) const SECTIONS: [&str; 16] = [
-    "grpc", "access", "admin", "nodes", "discovery", "esl", "sessions", "jobs", "events", "shutdown", "log",
-    "tracing", "audit", "limits", "roles", "tenants",
+    "grpc",
+    "access",
+    "admin",
+    "nodes",
+    "discovery",
+    "esl",
+    "sessions",
+    "jobs",
+    "events",
+    "shutdown",
+    "log",
+    "tracing",
+    "audit",
+    "limits",
+    "roles",
+    "tenants",
 ];
 
 /// Where a value came from.

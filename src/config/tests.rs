@@ -8,6 +8,7 @@ use super::node::NodeEntry;
 use super::*;
 
 mod access;
+mod discovery;
 mod empty;
 mod roles;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::source::{Look, Trouble};
-use crate::config::{NodeConfig, NodeFile, Process, SourceConfig, Source as _};
+use crate::config::{NodeConfig, NodeFile, Process, Source as _, SourceConfig};
 
 /// A file is not always changed at once: what is new counts when it is the same after this time.
 const SETTLE: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use switchgate::config::{Password, Place, SourceConfig};
 use switchgate::sim::SimConfig;
 use switchgate::tls::ClientCertificates;
 
@@ -39,7 +40,20 @@ impl Told {
             heartbeat: Duration::from_millis(50),
             ..SimConfig::default()
         };
-        let gateway = over(config, |_| {}).await;
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "[]").unwrap();
+        let gateway = over(config, |config| {
+            config.discovery.sources.push(SourceConfig {
+                name: "list".to_owned(),
+                place: Place::File(file.path().to_owned()),
+                interval: Duration::from_secs(1),
+                user: None,
+                password: Password::freeswitch_default(),
+                labels: BTreeMap::new(),
+                command_links: 1,
+            });
+        })
+        .await;
         let session = answered(&gateway).await.session_id;
         hang_up(&gateway, &session).await;
         let scrape = until_scraped(&gateway, |scrape| {

@@ -155,7 +155,12 @@ impl Nodes {
         let Merged { nodes, left_out } = merge(&ledger.listed, &ledger.found);
         for one in &left_out {
             if !ledger.left_out.contains(one) {
-                let LeftOut { source, id, address, rival } = one;
+                let LeftOut {
+                    source,
+                    id,
+                    address,
+                    rival,
+                } = one;
                 warn!(source, node = %id, address, %rival, "node that was found is left out; another has its name or address");
             }
         }

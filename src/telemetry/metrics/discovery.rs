@@ -45,7 +45,10 @@ impl Theme for DiscoveryMetrics {
         page.samples(&LOOKS, looks)?;
         let each = |family, read: fn(&crate::discovery::SourceFigures) -> u64| {
             let samples = all.iter();
-            (family, samples.map(move |(source, figures)| ([&**source], read(figures))))
+            (
+                family,
+                samples.map(move |(source, figures)| ([&**source], read(figures))),
+            )
         };
         for (family, samples) in [
             each(&ANSWERED, |figures| figures.answered_at),
