@@ -5,6 +5,8 @@ mod client;
 mod demo;
 mod healthcheck;
 mod nodes;
+mod manager;
+mod package;
 mod serve;
 mod signal;
 mod sim;
@@ -22,6 +24,7 @@ pub use check_config::CheckConfig;
 pub use client::{ClientArgs, TlsArgs};
 pub use healthcheck::{Healthcheck, Verdict};
 pub use nodes::Nodes;
+pub use package::{Completions, Man};
 pub use serve::Serve;
 pub use signal::{Ending, Hangups, Signal, run_until_signal};
 pub use sim::Sim;
@@ -83,6 +86,16 @@ pub enum Command {
     /// Prints a random one and the lines of configuration that let its bearer in. They hold its
     /// digest alone, from which the token cannot be found.
     Token(Token),
+    /// Print what completes command lines in a shell.
+    ///
+    /// For packages, which put it where the shell looks.
+    #[command(hide = true)]
+    Completions(Completions),
+    /// Write the manual pages.
+    ///
+    /// For packages: one page for the program and one for each sub-command.
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// How long the last spans may take to the collector.

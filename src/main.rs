@@ -45,6 +45,8 @@ fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
             token.run(&mut input, &mut out, &mut io::stderr().lock())?;
         }
+        Command::Completions(completions) => completions.run(&mut io::stdout().lock())?,
+        Command::Man(man) => man.run()?,
     }
     Ok(ExitCode::SUCCESS)
 }

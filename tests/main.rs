@@ -58,6 +58,7 @@ mod reload;
 mod reload_program;
 mod rolling;
 mod seeds;
+mod service_manager;
 mod session_events;
 mod session_history;
 mod session_waits;

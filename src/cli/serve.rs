@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use tokio::sync::oneshot;
 
-use super::{CliError, Ending, Hangups, LogArgs, demo, run_logged, run_until_signal};
+use super::{CliError, Ending, Hangups, LogArgs, demo, manager, run_logged, run_until_signal};
 use crate::app::App;
 use crate::config::{Config, Loader, NodeNeed, Origin, Problem, Problems, Source};
 use crate::shutdown::Drain;
@@ -163,10 +163,11 @@ async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CliError> {
     let demo = flags.demo;
-    let simulated = Drain::new();
+    // The simulated nodes of a demo, and the watchdog: what ends after the server has.
+    let around = Drain::new();
     if demo {
         config.admin.listen = demo::admin_address(config.admin.listen);
-        config.nodes = demo::start(&simulated)
+        config.nodes = demo::start(&around)
             .await
             .map_err(|error| CliError::run("the demo", error))?;
     }
@@ -195,8 +196,9 @@ async fn serve(
         Ok(config)
     };
     let reloading = hangups.each(async || {
+        manager::reloading();
         // It has logged what went wrong.
-        let _ = reloads.reload(load()).await;
+        manager::reloaded(reloads.reload(load()).await.is_ok());
     });
     let (stopping_tx, stopping_rx) = oneshot::channel();
     let reloading = async {
@@ -206,13 +208,17 @@ async fn serve(
             () = reloading => {}
         }
     };
+    let grace = config.shutdown.grace;
     let stop = async move {
         stop.await;
+        manager::stopping(grace);
         // Whoever listens has gone with the other half.
         let _ = stopping_tx.send(());
     };
+    manager::start_watchdog(&around);
+    manager::ready();
     tokio::join!(app.run(stop), reloading);
-    simulated.finish(config.shutdown.grace).await;
+    around.finish(grace).await;
     Ok(())
 }
 
