@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 
+mod api;
+mod blocks;
+
 const SERVICES: [&str; 5] = ["session", "call", "job", "event", "node"];
 const PAGE: &str = "docs/rpcs.md";
 

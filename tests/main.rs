@@ -74,6 +74,7 @@ mod tls_reload;
 mod traces;
 mod traces_program;
 mod tracker_captures;
+mod transcripts;
 mod verbs;
 mod verbs_dtmf;
 mod verbs_failures;
