@@ -63,7 +63,7 @@ fn in_block(lines: &[(usize, &str)]) -> Vec<Step> {
         let mut command = text.trim_start_matches("$ ").to_owned();
         while command.ends_with('\\') || command.matches('\'').count() % 2 == 1 {
             let (_, more) = lines.next().expect("the command ends within its block");
-            command = format!("{}\n{more}", command);
+            command = format!("{command}\n{more}");
         }
         let mut shown = Vec::new();
         while let Some((_, text)) = lines.next_if(|(_, text)| !text.starts_with("$ ")) {

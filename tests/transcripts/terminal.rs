@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::shown::{Known, prints};
 use crate::gateway::PATIENCE;
