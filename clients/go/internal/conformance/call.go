@@ -118,6 +118,17 @@ func items(message map[string]any) []map[string]any {
 	return items
 }
 
+// aside says whether an item tells of what can come at any time, and is not what is expected.
+func aside(item, expected map[string]any) bool {
+	for _, key := range []string{"checkpoint", "nodeState"} {
+		_, is := item[key]
+		if _, wanted := expected[key]; is && !wanted {
+			return true
+		}
+	}
+	return false
+}
+
 // end keeps what came of the call: its code, and the response or the facts of the error.
 func (c *call) end(err error, response proto.Message) {
 	defer close(c.done)
@@ -161,7 +172,7 @@ func (c *call) outcome(rest bool) (map[string]any, error) {
 				items = nil
 				continue
 			}
-			if _, checkpoint := item["checkpoint"]; !checkpoint && !rest && !c.left {
+			if !aside(item, nil) && !rest && !c.left {
 				return nil, fmt.Errorf("the stream told more: %s", text(item))
 			}
 		case <-timeout:

@@ -142,7 +142,6 @@ func (r *runner) end(call *call, step step, expected map[string]any) error {
 // read takes items of a stream: the next one, which must fit, or all until one fits.
 func (r *runner) read(call *call, step step, expected map[string]any) error {
 	timeout := time.After(patience)
-	_, checkpoint := expected["checkpoint"]
 	for {
 		select {
 		case item, ok := <-call.items:
@@ -153,7 +152,7 @@ func (r *runner) read(call *call, step step, expected map[string]any) error {
 				}
 				return fmt.Errorf("the stream ended: %s", text(outcome))
 			}
-			if _, is := item["checkpoint"]; is && !checkpoint {
+			if aside(item, expected) {
 				continue
 			}
 			why := fit(expected, item, "")
