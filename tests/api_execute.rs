@@ -274,8 +274,7 @@ async fn two_legs_are_bridged_and_know_each_other() {
 
 #[tokio::test]
 async fn a_leg_is_bridged_with_an_endpoint_that_is_called_for_it() {
-    // Not on the simulator yet: it does not read `%[...]` before an argument.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let a = answered(&gateway).await.session_id;
         let bridged = bridge_to(&gateway, &a, call(ANSWERS)).await.unwrap();
         let (session, peer) = (bridged.session.unwrap(), bridged.peer.unwrap());
@@ -292,8 +291,7 @@ async fn a_leg_is_bridged_with_an_endpoint_that_is_called_for_it() {
 
 #[tokio::test]
 async fn a_leg_survives_an_endpoint_that_cannot_be_bridged() {
-    // Not on the simulator yet: it does not read `%[...]` before an argument.
-    on_freeswitch(async |gateway| {
+    on_each(async |gateway| {
         let a = answered(&gateway).await.session_id;
         for (endpoint, code, reason, cause) in [
             (BUSY, Code::Aborted, "CALL_FAILED", "USER_BUSY"),

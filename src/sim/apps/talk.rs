@@ -8,15 +8,17 @@ use super::super::channel::Answer;
 use super::super::core::{Core, World};
 use super::super::legs::Caller;
 use super::super::names::EventKind;
-use super::super::{far, midcall, originate};
+use super::super::{far, midcall, originate, quoting};
 use super::{Wait, media};
 use crate::domain::CallState;
 
 /// How long a call for a bridge waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The application `bridge`: calls, then talks.
-pub(super) async fn bridge(core: &Arc<Core>, uuid: &str, dial_string: &str) {
+/// The application `bridge`: calls, then talks. Without an answer the leg is hung up, unless
+/// `continue_on_fail` is true (`audio_bridge_function` in `mod_dptools.c`).
+pub(super) async fn bridge(core: &Arc<Core>, uuid: &str, argument: &str) {
+    let (scoped, dial_string) = scoped(argument);
     let caller = {
         let world = core.world();
         let profile = world
@@ -50,9 +52,23 @@ pub(super) async fn bridge(core: &Arc<Core>, uuid: &str, dial_string: &str) {
                 channel.vars.set("originate_disposition", cause.name());
                 channel.vars.set("DIALSTATUS", cause.name());
             }
-            world.hangup(uuid, cause);
+            let goes_on = scoped
+                .iter()
+                .any(|(name, value)| name == "continue_on_fail" && value == "true");
+            if !goes_on {
+                world.hangup(uuid, cause);
+            }
         }
     }
+}
+
+/// The variables that hold for one application, `%[a=b]` in front of its argument, and what is
+/// behind them (`switch_core_session_exec` in `switch_core_session.c`).
+fn scoped(argument: &str) -> (Vec<(String, String)>, &str) {
+    argument
+        .strip_prefix('%')
+        .and_then(|rest| quoting::brackets(rest, '[', ']'))
+        .unwrap_or((Vec::new(), argument))
 }
 
 /// The called leg is there: the caller gets what it has, and the two are bridged.
