@@ -46,12 +46,12 @@ func connect(ctx context.Context, client *switchgate.Client) error {
 		return why("the customer", err)
 	}
 	fmt.Println("they talk:", bridged.GetPeer().GetSessionId())
-	return talk(ctx, client, leg.GetCallId())
+	return talk(ctx, client, bridged.GetPeer().GetSessionId())
 }
 
-// talk waits for the end of the call.
-func talk(ctx context.Context, client *switchgate.Client, call string) error {
-	watch, err := client.Calls.WatchCall(ctx, &switchgatev1.WatchCallRequest{CallId: call})
+// talk waits until the customer is gone, which is also so when the agent hangs up. The agent's leg would stay, parked.
+func talk(ctx context.Context, client *switchgate.Client, customer string) error {
+	watch, err := client.Sessions.WatchSession(ctx, &switchgatev1.WatchSessionRequest{SessionId: customer})
 	if err != nil {
 		return err
 	}
