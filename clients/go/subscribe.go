@@ -214,6 +214,12 @@ func (s *Subscription) recover(err error) error {
 		s.pauses = newPauses(s.ctx)
 	}
 	s.pauses.end = time.Now().Add(time.Hour)
+	if e != nil && (e.Reason == switchgatev1.ErrorReason_ERROR_REASON_SHUTTING_DOWN ||
+		e.Reason == switchgatev1.ErrorReason_ERROR_REASON_CURSOR_LOST) {
+		// As soon as can be: the other gateways have what this one would have told next. One that takes its place, and
+		// would be asked too after the pause that RetryInfo names, has not.
+		err = nil
+	}
 	if !s.pauses.wait(s.ctx, err) {
 		return s.ctx.Err()
 	}
