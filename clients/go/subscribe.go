@@ -14,7 +14,7 @@ import (
 )
 
 // steady is how long a stream has to last for the next pause to be a short one again.
-const steady = 5 * time.Second
+const steady = 500 * time.Millisecond
 
 // Update is what a [Subscription] tells; one of its fields is set, beside Cursor.
 type Update struct {

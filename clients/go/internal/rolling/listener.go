@@ -16,8 +16,10 @@ type listener struct {
 
 	mutex         sync.Mutex
 	created, ends map[string]int
-	// Ends that a snapshot told.
-	found             map[string]bool
+	// Ends that a snapshot told, and the sessions in the last one.
+	found, seen map[string]bool
+	// Sessions of which a snapshot told the end by their absence.
+	gone              int
 	moves, reconnects int
 	gaps              []string
 	err               error
@@ -79,7 +81,7 @@ func (l *listener) take(update *switchgate.Update, err error) {
 	if update.SnapshotEnd != nil {
 		// What was there and is no more has ended, as a list of live calls would take it.
 		for id := range l.created {
-			if !l.seen[id] && l.ends[id] == 0 {
+			if !l.seen[id] && !l.found[id] && l.ends[id] == 0 {
 				l.found[id] = true
 				l.gone++
 			}
