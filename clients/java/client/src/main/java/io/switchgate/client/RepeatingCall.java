@@ -17,6 +17,8 @@ final class RepeatingCall<Q, P> extends ClientCall<Q, P> {
     private final CallOptions options;
     private final Channel channel;
     private final Context context = Context.current();
+    /** Attempts listen to the context by themselves; a pause has to be told. */
+    private final Context.CancellationListener wake = ended -> wake();
     private final Pauses pauses;
 
     private Listener<P> listener;
@@ -45,6 +47,7 @@ final class RepeatingCall<Q, P> extends ClientCall<Q, P> {
     public void start(Listener<P> responseListener, Metadata metadata) {
         listener = responseListener;
         headers = metadata;
+        context.addListener(wake, Runnable::run);
     }
 
     @Override
@@ -70,21 +73,32 @@ final class RepeatingCall<Q, P> extends ClientCall<Q, P> {
     @Override
     public void cancel(String message, Throwable cause) {
         ClientCall<Q, P> running;
-        var resume = false;
+        boolean resume;
         synchronized (lock) {
             cancelled = true;
             cancelMessage = message == null && cause == null ? "cancelled" : message;
             cancelCause = cause;
             running = attempt;
-            // Another attempt, which is cancelled at once, tells the listener where it listens.
             resume = paused;
             paused = false;
         }
         if (resume) {
+            // It is cancelled at once, and so tells the listener where it listens.
             context.run(this::attempt);
         } else if (running != null) {
             running.cancel(cancelMessage, cancelCause);
         }
+    }
+
+    /** Ends a pause. */
+    private void wake() {
+        synchronized (lock) {
+            if (!paused) {
+                return;
+            }
+            paused = false;
+        }
+        context.run(this::attempt);
     }
 
     private void attempt() {
@@ -121,15 +135,11 @@ final class RepeatingCall<Q, P> extends ClientCall<Q, P> {
 
     private void again(Duration pause) {
         var later = CompletableFuture.delayedExecutor(pause.toNanos(), TimeUnit.NANOSECONDS);
-        later.execute(() -> {
-            synchronized (lock) {
-                if (!paused) {
-                    return;
-                }
-                paused = false;
-            }
-            context.run(this::attempt);
-        });
+        later.execute(this::wake);
+        if (context.isCancelled()) {
+            // It was before there was a pause that could be told.
+            wake();
+        }
     }
 
     /** Null when the outcome counts. */
@@ -166,6 +176,7 @@ final class RepeatingCall<Q, P> extends ClientCall<Q, P> {
                 again(pause);
                 return;
             }
+            context.removeListener(wake);
             if (told != null) {
                 listener.onHeaders(told);
             }

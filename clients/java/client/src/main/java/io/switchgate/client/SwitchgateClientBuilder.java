@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -155,7 +156,7 @@ public final class SwitchgateClientBuilder {
             channel.intercept(BearerToken.interceptor(token));
         }
         if (retries) {
-            channel.intercept(new Repeater());
+            channel.enableRetry().intercept(new Repeater());
         }
         if (deadline != null) {
             channel.intercept(new DefaultDeadline(deadline));
@@ -167,7 +168,7 @@ public final class SwitchgateClientBuilder {
     Map<String, ?> serviceConfig() {
         var balancing = Map.of("loadBalancingConfig", List.of(Map.of("round_robin", Map.of())));
         var all = Map.of("name", List.of(Map.of()), "waitForReady", waitForReady);
-        var config = new java.util.HashMap<String, Object>(balancing);
+        var config = new HashMap<String, Object>(balancing);
         config.put("methodConfig", retries ? List.of(all, reads()) : List.of(all));
         if (health) {
             config.put("healthCheckConfig", Map.of("serviceName", ""));

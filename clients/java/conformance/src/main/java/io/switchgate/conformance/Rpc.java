@@ -23,6 +23,7 @@ import io.switchgate.v1.NodeServiceGrpc;
 import io.switchgate.v1.SessionServiceGrpc;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -30,6 +31,9 @@ import java.util.stream.Stream;
 
 /** An RPC under way. What it tells is read in the background. */
 final class Rpc {
+    /** Keys of items that come at any time. */
+    static final Set<String> PASSED_OVER = Set.of("checkpoint", "nodeState");
+
     private static final Metadata.Key<String> AUTHORIZATION =
             Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
@@ -103,7 +107,7 @@ final class Rpc {
             if (item.isEmpty()) {
                 return outcome;
             }
-            if (!rest && !left && !item.get().has("checkpoint")) {
+            if (!rest && !left && PASSED_OVER.stream().noneMatch(item.get()::has)) {
                 throw new Mismatch("the stream told more: " + item.get());
             }
         }
