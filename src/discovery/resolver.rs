@@ -21,6 +21,9 @@ use crate::config::DnsQuestion;
 /// Longest time for all questions of one look.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a server that is named here may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long an answer lasts that has no TTL.
 const NO_TTL: Duration = Duration::MAX;
 
@@ -58,7 +61,7 @@ impl Resolver {
     /// Of this server, or of those of the system.
     pub(super) fn new(server: Option<SocketAddr>) -> Result<Self, String> {
         let (config, mut options) = match server {
-            Some(server) => (of_server(server), ResolverOpts::default()),
+            Some(server) => (of_server(server), impatient()),
             None => read_system_conf().map_err(|error| format!("no DNS server: {error}"))?,
         };
         options.use_hosts_file = ResolveHosts::Never;
@@ -187,6 +190,14 @@ fn means_none(error: &NetError) -> bool {
         NetError::Dns(DnsError::NoRecordsFound(none)) => none.soa.is_some() || none.ns.is_none(),
         _ => false,
     }
+}
+
+/// A server that is named here is near; those of the system have options of their own.
+fn impatient() -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    options.timeout = TIMEOUT;
+    options.attempts = 1;
+    options
 }
 
 fn of_server(server: SocketAddr) -> ResolverConfig {

@@ -8,7 +8,7 @@ use super::server::Server;
 use super::*;
 use crate::client::hang_up;
 use crate::gateway::code_and_reason;
-use crate::verbs::ended;
+use crate::verbs::until;
 
 const FS: &str = "fs.test";
 const TWO: &str = "pods-127.0.0.2";
@@ -79,7 +79,7 @@ async fn a_failing_server_takes_no_node_away_and_two_empty_answers_do() {
     let house = House::start(pods, &content).await;
     house.comes_to(&[(TWO, Ready), (THREE, Ready)]).await;
     server.stop();
-    house.looks("pods", "failed", 3.0).await;
+    house.looks("pods", "failed", 1.0).await;
     house.comes_to(&[(TWO, Ready), (THREE, Ready)]).await;
 
     // It is there again and refuses to answer for the name, which is no answer either.
@@ -119,7 +119,9 @@ async fn a_node_that_vanished_goes_with_its_link() {
     sim.inject(Fault::RefuseConnections(Duration::from_secs(600)));
     sim.inject(Fault::DropLinks);
     house.comes_to(&[(THREE, Ready)]).await;
-    within(async { ended(&house.gateway, &session.session_id).await }).await;
+    let id = session.session_id.parse().unwrap();
+    let tracker = &house.gateway.control.tracker;
+    until(|| tracker.session(&id).and_then(|session| session.hangup)).await;
     house.stop().await;
 }
 
