@@ -33,6 +33,13 @@ const KEYS: [&str; 3] = [
     r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}, {"kty": "oct", "k": "c2VjcmV0"}]}"#,
 ];
 
+/// Files that name nodes, and what is refused.
+const NODES: [&str; 3] = [
+    "- {id: a, address: 'fs1:8021', labels: {zone: east}}\n- id: b\n  address: '[::1]:9'\n  password: x\n",
+    "[]",
+    "[{id: a, address: x}, {id: a, address: 'x:8021', command_links: 0, user: y}]",
+];
+
 /// Larger seeds slow the fuzzer down and show it nothing new.
 const MAX_SEED: usize = 16 * 1024;
 
@@ -48,7 +55,11 @@ fn fuzz_seeds() {
     for (at, filter) in FILTERS.iter().enumerate() {
         write("filter", &at.to_string(), filter.as_bytes());
     }
-    for (target, seeds) in [("authorization", &HEADERS[..]), ("jwks", &KEYS[..])] {
+    for (target, seeds) in [
+        ("authorization", &HEADERS[..]),
+        ("jwks", &KEYS[..]),
+        ("nodes", &NODES[..]),
+    ] {
         for (at, seed) in seeds.iter().enumerate() {
             write(target, &at.to_string(), seed.as_bytes());
         }

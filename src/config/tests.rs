@@ -305,7 +305,7 @@ fn errors_of_environment_and_flags_name_them() {
     assert_eq!(
         lines(load),
         [
-            "grcp: is no key; the keys here are `grpc`, `access`, `admin`, `nodes`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit`, `limits`, `roles`, `tenants` (environment variable SWITCHGATE__GRCP__LISTEN)",
+            "grcp: is no key; the keys here are `grpc`, `access`, `admin`, `nodes`, `discovery`, `esl`, `sessions`, `jobs`, `events`, `shutdown`, `log`, `tracing`, `audit`, `limits`, `roles`, `tenants` (environment variable SWITCHGATE__GRCP__LISTEN)",
             "grpc.listen: `50061` is not an IP address with a port; write ADDRESS:PORT, such as 127.0.0.1:50061 or [::]:50061 (environment variable SWITCHGATE__GRPC__LISTEN)",
             "nodes[0].id: `a b` holds ' '; allowed are letters, digits and - . _ @ : + ~ * ! / =; give a short name, such as fs1 (--node)",
             "nodes.one: is no number of a node; number the nodes from 0 to 9999 (environment variable SWITCHGATE__NODES__ONE__ID)",
@@ -361,7 +361,7 @@ fn serve_without_nodes_is_told_the_three_ways() {
     assert_eq!(
         lines(required),
         [
-            "nodes: names no FreeSWITCH to control; give --node NAME=HOST:PORT, list nodes in a file for --config, or try --demo, which simulates two"
+            "nodes: names no FreeSWITCH to control; give --node NAME=HOST:PORT, list nodes or sources of discovery in a file for --config, or try --demo, which simulates two"
         ]
     );
     let demo = Loader::new(&source).need(NodeNeed::Simulated);

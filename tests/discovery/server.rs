@@ -3,6 +3,10 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A question for the address of `fs.test` (RFC 1035, section 4).
+const QUESTION: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02fs\x04test\0\0\x01\0\x01";
 
 /// A server for the names below `test`, which knows no others.
 pub(super) struct Server {
@@ -18,30 +22,49 @@ pub(super) struct Server {
 impl Server {
     /// None, and a word about it, where there is no dnsmasq.
     pub(super) fn start(hosts: &[(&str, String)], records: &[String]) -> Option<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut server = Self {
-            port: socket.local_addr().unwrap().port(),
+            port: 0,
             records: records.to_vec(),
             hosts: tempfile::NamedTempFile::new().unwrap(),
             child: None,
             is_refusing: false,
         };
-        drop(socket);
         server.write(hosts);
-        if server.run().is_err() {
-            eprintln!("skipped: dnsmasq is missing (Debian: apt-get install dnsmasq-base)");
-            return None;
+        loop {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            server.port = socket.local_addr().unwrap().port();
+            drop(socket);
+            match server.run() {
+                Ok(()) if server.answers() => return Some(server),
+                // Somebody else has taken the port meanwhile.
+                Ok(()) => server.stop(),
+                Err(_) => {
+                    eprintln!("skipped: dnsmasq is missing (Debian: apt-get install dnsmasq-base)");
+                    return None;
+                }
+            }
         }
-        Some(server)
+    }
+
+    /// Waits for its first answer, whatever that is; false when it has ended instead.
+    fn answers(&mut self) -> bool {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .unwrap();
+        while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
+            socket.send_to(QUESTION, ("127.0.0.1", self.port)).unwrap();
+            if socket.recv_from(&mut [0; 512]).is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     fn run(&mut self) -> std::io::Result<()> {
         let hosts = self.hosts.path().display();
         let child = Command::new("dnsmasq")
-            .env(
-                "PATH",
-                concat!("/usr/local/sbin:/usr/sbin:/sbin:", "/usr/bin:/bin"),
-            )
+            .env("PATH", "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
             .args([
                 "--conf-file=/dev/null",
                 "--keep-in-foreground",
@@ -82,7 +105,8 @@ impl Server {
 
     pub(super) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
+            // It may have ended by itself.
+            let _ = child.kill();
             child.wait().unwrap();
         }
     }
@@ -99,7 +123,13 @@ impl Server {
         self.stop();
         self.write(hosts);
         self.records = records.to_vec();
-        self.run().unwrap();
+        loop {
+            self.run().unwrap();
+            if self.answers() {
+                return;
+            }
+            self.stop();
+        }
     }
 }
 
