@@ -59,8 +59,8 @@ pub(super) struct Counts {
 
 /// What is looked at, with what is remembered of it.
 enum Eyes {
-    Dns(Dns),
-    File(File),
+    Dns(Box<Dns>),
+    File(Box<File>),
 }
 
 // === impl Counts ===
@@ -96,9 +96,10 @@ impl Task {
                 node_id,
             } => {
                 let (name, node_id) = (name.clone(), node_id.clone());
-                Eyes::Dns(Dns::new(name, *question, node_id, config, dns_server))
+                let dns = Dns::new(name, *question, node_id, config, dns_server);
+                Eyes::Dns(Box::new(dns))
             }
-            Place::File(path) => Eyes::File(File::new(path.clone(), config)),
+            Place::File(path) => Eyes::File(Box::new(File::new(path.clone(), config))),
         };
         let mut told_at: Option<Instant> = None;
         loop {
