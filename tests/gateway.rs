@@ -115,8 +115,8 @@ impl Gateway {
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
         let gateway = Self::over_node(address, &password).await;
-        let nodes = gateway.control.fleet.nodes();
-        let are_read = || nodes.iter().all(|node| node.check_was_read().is_ok());
+        let fleet = &gateway.control.fleet;
+        let are_read = || fleet.nodes().all(|node| node.check_was_read().is_ok());
         crate::verbs::until(|| are_read().then_some(())).await;
         gateway
     }
