@@ -36,7 +36,7 @@ impl CheckConfig {
         aside: &mut dyn Write,
     ) -> Result<(), CliError> {
         let config = Loader::new(source).file(Some(self.file.clone())).load()?;
-        if config.nodes.is_empty() {
+        if config.nodes.is_empty() && config.discovery.sources.is_empty() {
             writeln!(
                 aside,
                 "warning: nodes: is empty; serve then needs --node or --demo"

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::{CliError, Ending, Hangups, LogArgs, demo, manager, run_logged, run_until_signal};
 use crate::app::App;
-use crate::config::{Config, Loader, NodeNeed, Origin, Problem, Problems, Source};
+use crate::config::{Config, Loader, NodeNeed, Origin, PasswordOrigin, Problem, Problems, Source};
 use crate::shutdown::Drain;
 use crate::telemetry::LogLevel;
 
@@ -142,6 +142,16 @@ fn warn_of(config: &Config) {
             remedy = "set password or password_file of the node, or SWITCHGATE_ESL_PASSWORD",
             "no password configured, using FreeSWITCH's default"
         );
+    }
+    for source in &config.discovery.sources {
+        if *source.password.origin() == PasswordOrigin::Default {
+            let remedy = "set password or password_file of the source, or SWITCHGATE_ESL_PASSWORD";
+            tracing::warn!(
+                source = source.name,
+                remedy,
+                "no password configured for a source of nodes, using FreeSWITCH's default"
+            );
+        }
     }
     if let Some(key) = config.key_open_to_all() {
         let remedy = "chmod 600 it, or mount the secret with defaultMode 0400";
