@@ -29,6 +29,12 @@ access:
   anonymous: {roles: [viewer], tenant: t}
 roles: {r: {rpcs: {allow: ["*"], deny: ["JobService/*"]}, nodes: [a], commands: {allow: [a], deny: [b]}, applications: {allow: [a], deny: [b]}, expand: false}}
 tenants: {t: {variable: a, value: b}}
+discovery:
+  dns_server: 127.0.0.1:53
+  sources:
+    - {name: a, dns: {name: a., port: 8021}, interval: 3s, node_id: "{address}", labels: {}, user: u@d, password_file: FOLDER/password}
+    - {name: b, dns: {name: a., srv: true}}
+    - {name: c, file: FOLDER/nodes.yaml, labels: {}}
 "#;
 
 /// Keys that `FULL` cannot show: two ways exclude each other, or files would have to be there.

@@ -1,4 +1,4 @@
-"""Runs clients/conformance/scenario.json against a gateway: run-conformance ADDRESS SCENARIO [CASE...]
+"""Runs clients/conformance/scenario.json against a gateway: runner ADDRESS SCENARIO [CASE...]
 
 The README beside the scenario tells its format and what is printed.
 """
@@ -31,6 +31,6 @@ async def main(address: str, scenario: str, wanted: list[str]) -> int:
 
 
 if len(sys.argv) < 3:
-    print("usage: run-conformance ADDRESS SCENARIO [CASE...]", file=sys.stderr)
+    print("usage: runner ADDRESS SCENARIO [CASE...]", file=sys.stderr)
     sys.exit(64)
 sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3:])))

@@ -1,5 +1,5 @@
 /**
- * Runs clients/conformance/scenario.json against a gateway: run-conformance ADDRESS SCENARIO [CASE...]. The README beside
+ * Runs clients/conformance/scenario.json against a gateway: runner ADDRESS SCENARIO [CASE...]. The README beside
  * the scenario tells its format and what is printed.
  */
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ interface Scenario {
 
 const [address, path, ...wanted] = process.argv.slice(2);
 if (address === undefined || path === undefined) {
-  console.error("usage: run-conformance ADDRESS SCENARIO [CASE...]");
+  console.error("usage: runner ADDRESS SCENARIO [CASE...]");
   process.exit(64);
 }
 const scenario = JSON.parse(readFileSync(path, "utf8")) as Scenario;
