@@ -40,6 +40,7 @@ const MAX_HEADERS: usize = 16 * 1024;
 const MAX_STREAMS: u32 = 16;
 /// Streams that a client may reset before they are done (RUSTSEC-2024-0003).
 const MAX_PENDING_RESETS: usize = 20;
+
 /// Answers until the drain stops.
 pub(super) async fn serve(listener: TcpListener, router: Router, drain: Drain) {
     let connections = Connections::new(MAX_CONNECTIONS);
