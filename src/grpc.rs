@@ -17,6 +17,7 @@ mod job_service;
 mod node_service;
 mod node_watch;
 mod observe;
+mod open;
 mod page;
 mod peer;
 mod preface;

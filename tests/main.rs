@@ -46,6 +46,7 @@ mod lists_paging;
 mod live_quoting;
 mod live_restart;
 mod node_membership;
+mod open_rpcs;
 mod open_stream;
 mod originate_stream;
 mod peer;

@@ -3,6 +3,7 @@
 //!
 //! One body does all of it, since each frame of each stream goes through.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,13 +16,12 @@ use tonic::body::Body;
 
 use super::observe::Observed;
 use super::tally::Call;
-use crate::access::Permit;
 
 /// The body of an answer whose end is still to come.
 struct Followed {
     body: Body,
-    /// Of a stream, which counts as one of its caller's until the end.
-    _permit: Option<Arc<Permit>>,
+    /// Of a stream, which counts as one of its caller's until the end, and of what is open to anybody.
+    _permit: Option<Arc<dyn Any + Send + Sync>>,
     /// Absent where nobody is told of the end.
     observed: Option<Observed>,
     call: Call,
@@ -29,10 +29,13 @@ struct Followed {
 
 /// A permit on its way through an answer, whose body may still be exchanged.
 #[derive(Debug, Clone)]
-struct Carried(Arc<Permit>);
+struct Carried(Arc<dyn Any + Send + Sync>);
 
 /// The permit stays with the answer.
-pub(super) fn keep(mut response: Response<Body>, permit: Arc<Permit>) -> Response<Body> {
+pub(super) fn keep(
+    mut response: Response<Body>,
+    permit: Arc<dyn Any + Send + Sync>,
+) -> Response<Body> {
     response.extensions_mut().insert(Carried(permit));
     response
 }

@@ -26,6 +26,7 @@ use super::event_service::server::event_service_server::{self, EventServiceServe
 use super::gate::Proven;
 use super::health::Health;
 use super::observe::Observed;
+use super::open::{self, Open};
 use super::peer::Peer;
 use super::receiving;
 use super::rpc::Rpc;
@@ -49,6 +50,8 @@ pub struct Api {
     services: Services,
     /// Health and reflection, which are the same for everyone.
     open: Routes,
+    /// How many of these may be under way.
+    open_bounds: Open,
     health: Health,
     max_message_bytes: usize,
     /// Ends the RPCs that the grace period did not.
@@ -94,6 +97,7 @@ impl Api {
         Ok(Self {
             services: services.clone(),
             open: open.prepare(),
+            open_bounds: Open::new(),
             health,
             max_message_bytes,
             cut: services.control.cut().clone(),
@@ -117,6 +121,7 @@ impl Api {
     ) -> Self {
         let mut api = self.clone();
         api.proven = Some(proven);
+        api.open_bounds = self.open_bounds.on_connection();
         api.services.drain = drain.clone();
         api.services.control.set_cut(cut.clone());
         api.cut = cut.clone();
@@ -174,7 +179,7 @@ impl Api {
         observed: &Observed,
     ) -> Result<http::Response<Body>, Infallible> {
         let Some(rpc) = Rpc::at(request.uri().path()) else {
-            return self.open.clone().call(request).await;
+            return self.route_open(request).await;
         };
         let authorization = authorization(request.headers());
         let proof = Proof {
@@ -226,13 +231,23 @@ impl Api {
             job_service_server::SERVICE_NAME => serve!(JobServiceServer),
             event_service_server::SERVICE_NAME => serve!(EventServiceServer),
             node_service_server::SERVICE_NAME => serve!(NodeServiceServer),
-            _ => self.open.clone().call(request).await,
+            _ => self.route_open(request).await,
         };
         // Of a unary RPC it is over.
         match rpc.streams {
             true => answer.map(|response| answer::keep(response, permit)),
             false => answer,
         }
+    }
+
+    /// Gives the request to health or reflection, for whoever asks, or says that there is no such RPC.
+    async fn route_open(&self, request: Request<Body>) -> Result<http::Response<Body>, Infallible> {
+        let permit = match self.open_bounds.enter() {
+            Ok(permit) => permit,
+            Err(failure) => return Ok(status(&failure).into_http()),
+        };
+        let answer = self.open.clone().call(open::bounded(request)).await;
+        answer.map(|response| answer::keep(response, permit))
     }
 
     /// Resolves when no answer is waited for any longer.

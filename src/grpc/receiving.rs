@@ -19,17 +19,38 @@ use crate::domain::{Deadline, Failure, Reason};
 /// How long the message may take, also where the client's deadline is later.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A body that has to come to its end in time.
+/// In front of each message: a flag, and its length.
+const PREFIX: usize = 5;
+
+/// A body that has to come to its end in time, or to the end of its first message.
 struct Receiving {
     body: Body,
     due: Deadline,
+    /// Where the first message is enough.
+    first: Option<First>,
     /// Made when it is waited for.
     timer: Option<Pin<Box<Sleep>>>,
     is_over: bool,
 }
 
+/// How much of the first message has come.
+#[derive(Debug, Default)]
+struct First {
+    prefix: Vec<u8>,
+    came: usize,
+}
+
 /// Bounds the time until the request has come.
 pub(super) fn bounded(request: Request<Body>) -> Request<Body> {
+    within(request, None)
+}
+
+/// Bounds the time until the first message has come, of a request that may have more of them.
+pub(super) fn bounded_to_first(request: Request<Body>) -> Request<Body> {
+    within(request, Some(First::default()))
+}
+
+fn within(request: Request<Body>, first: Option<First>) -> Request<Body> {
     let patience = Deadline::after(PATIENCE);
     let due = match request.extensions().get::<ClientDeadline>() {
         Some(ClientDeadline(deadline)) => patience.min(*deadline),
@@ -39,6 +60,7 @@ pub(super) fn bounded(request: Request<Body>) -> Request<Body> {
         Body::new(Receiving {
             body,
             due,
+            first,
             timer: None,
             is_over: false,
         })
@@ -60,7 +82,15 @@ impl HttpBody for Receiving {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            if let (Some(Ok(frame)), Some(first)) = (&frame, &mut this.first)
+                && let Some(data) = frame.data_ref()
+            {
+                first.take(data);
+            }
             return Poll::Ready(frame);
+        }
+        if this.first.as_ref().is_some_and(First::is_whole) {
+            return Poll::Pending;
         }
         let due = this.due.instant();
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
@@ -79,5 +109,48 @@ impl HttpBody for Receiving {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+// === impl First ===
+
+impl First {
+    fn take(&mut self, data: &Bytes) {
+        let missing = PREFIX - self.prefix.len();
+        self.prefix.extend(data.iter().take(missing));
+        self.came = self.came.saturating_add(data.len());
+    }
+
+    fn is_whole(&self) -> bool {
+        let length = self.prefix.iter().skip(1);
+        let length = length.fold(0, |length, byte| length << 8 | usize::from(*byte));
+        self.prefix.len() == PREFIX && self.came >= PREFIX + length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_message_is_whole_when_its_last_byte_has_come(
+            length in 0_u8..100,
+            more in 0_usize..20,
+            cuts in proptest::collection::vec(1_usize..40, 0..40),
+        ) {
+            let whole = PREFIX + usize::from(length);
+            let mut bytes = vec![0, 0, 0, 0, length];
+            bytes.resize(whole + more, 7);
+            let (mut rest, mut first, mut came) = (Bytes::from(bytes), First::default(), 0);
+            for cut in cuts {
+                let data = rest.split_to(cut.min(rest.len()));
+                came += data.len();
+                first.take(&data);
+                prop_assert_eq!(first.is_whole(), came >= whole);
+            }
+        }
     }
 }
