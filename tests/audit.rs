@@ -342,3 +342,50 @@ async fn whoever_is_known_has_a_line_for_each_change_that_it_may_not_make() {
     // Anybody can be that one.
     assert!(of("anonymous") < 80, "{}", of("anonymous"));
 }
+
+#[tokio::test]
+async fn a_flood_of_refusals_of_one_who_is_known_fills_no_audit_and_is_counted() {
+    let file = File::new();
+    let (desk, ops) = (TokenDigest::of(b"swg_desk"), TokenDigest::of(b"swg_ops"));
+    let (desk, ops) = (desk.to_hex(), ops.to_hex());
+    let gateway = Gateway::over_sims(1, |config| {
+        file.configure(config);
+        config.limits.requests_per_second = 1;
+        config.limits.burst = 5;
+        config.access = access(&format!(
+            "tokens: [{{name: desk, roles: [viewer], sha256: '{desk}'}}, \
+             {{name: ops, roles: [admin], sha256: '{ops}'}}]"
+        ));
+    })
+    .await;
+    let hangup = async |bearer: &str| {
+        let mut request = Request::new(pb::HangupRequest::default());
+        let bearer = bearer.parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        let refused = within(gateway.sessions().hangup(request)).await;
+        code_and_reason(&refused.unwrap_err()).1
+    };
+    let mut reasons = Vec::new();
+    for _ in 0..600 {
+        reasons.push(hangup("Bearer swg_desk").await);
+    }
+    // Who may do nothing asks no faster than others.
+    assert!(
+        reasons[..5]
+            .iter()
+            .all(|reason| reason == "PERMISSION_DENIED")
+    );
+    let limited = reasons.iter().filter(|reason| *reason == "RATE_LIMITED");
+    assert!(limited.count() > 300);
+    // The flood of one takes nothing from another.
+    assert_eq!(hangup("Bearer swg_ops").await, "INVALID_ARGUMENT");
+    gateway.stop().await;
+    let lines = file.lines();
+    let of = |caller: &'static str| lines.iter().filter(move |line| line["caller"] == caller);
+    assert_eq!(of("ops").count(), 1);
+    let whole = of("desk").filter(|line| line["left_out"].is_null()).count();
+    // As many at once, and 10 a second.
+    assert!((100..500).contains(&whole), "{whole}");
+    let left_out = of("desk").filter_map(|line| line["left_out"].as_u64());
+    assert_eq!(left_out.sum::<u64>() + whole as u64, 600);
+}

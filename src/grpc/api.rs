@@ -195,15 +195,16 @@ impl Api {
             {
                 proven.tell();
             }
-            let admitted = admission.outcome?;
-            let caller = observed.admitted(admitted.caller.clone(), request.headers())?;
             let holds = if rpc.streams {
                 Holds::Stream
             } else {
                 Holds::Unary
             };
-            let permit = self.services.access.limits.enter(caller.name(), holds)?;
+            // Before its rights are looked at: who has none asks no faster than others.
+            let permit = self.services.access.limits.enter(&admission.name, holds)?;
             let permit = Arc::new(permit);
+            let admitted = admission.outcome?;
+            let caller = observed.admitted(admitted.caller.clone(), request.headers())?;
             let mut services = self.services.on_behalf_of(caller, &permit);
             services.standing = rpc.streams.then(|| {
                 let access = &self.services.access;

@@ -4,7 +4,7 @@
 //! waits for the disk. A line that finds the queue full is left out and counted.
 
 mod file;
-mod strangers;
+mod refusals;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use super::redact::Ids;
 use crate::config::{AuditConfig, AuditPolicy};
 use crate::domain::{Failure, Reason};
 use file::File;
-use strangers::Strangers;
+use refusals::Refusals;
 
 /// Target of the lines in the standard log.
 const TARGET: &str = "audit";
@@ -31,7 +31,7 @@ pub struct Audit {
     sink: Sink,
     redact: bool,
     policy: AuditPolicy,
-    strangers: Arc<Strangers>,
+    refusals: Arc<Refusals>,
 }
 
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Audit {
             sink,
             redact: config.redact,
             policy: config.on_failure,
-            strangers: Arc::default(),
+            refusals: Arc::default(),
         })
     }
 
@@ -131,12 +131,12 @@ impl Audit {
         }
     }
 
-    /// Takes the line of a request that was not let in and came from nobody known; never waits.
-    /// Anybody can make such lines: they are few in a second, those left out are counted, and they
-    /// take no room from others.
-    pub fn write_of_stranger(&self, line: &Line) {
+    /// Takes the line of a request that was not let in, of this caller or of nobody known; never
+    /// waits. Such lines can be made as fast as one can ask: they are few in a second, those left out
+    /// are counted, and they take no room from others.
+    pub fn write_refused(&self, line: &Line, caller: Option<&str>) {
         self.tell_left_out(false);
-        let is_taken = self.strangers.may_write()
+        let is_taken = self.refusals.may_write(caller)
             && match &self.sink {
                 Sink::Log => {
                     line.log();
@@ -145,22 +145,26 @@ impl Audit {
                 Sink::File(file) => file.write_to_spare(line.json().to_string()),
             };
         if !is_taken {
-            self.strangers.left_out();
+            self.refusals.left_out(caller);
         }
     }
 
-    /// Tells how many lines of strangers were left out, when it is time.
+    /// Tells how many lines were left out of whom, when it is time.
     fn tell_left_out(&self, at_once: bool) {
-        let Some(left_out) = self.strangers.due(at_once) else {
-            return;
-        };
-        match &self.sink {
-            Sink::Log => tracing::info!(target: TARGET, left_out, "refused requests are left out"),
-            Sink::File(file) => {
-                let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-                let line = json!({"time": time, "left_out": left_out});
-                if !file.write_to_spare(line.to_string()) {
-                    self.strangers.not_told(left_out);
+        for (caller, left_out) in self.refusals.due(at_once) {
+            match &self.sink {
+                Sink::Log => {
+                    tracing::info!(target: TARGET, caller, left_out, "refused requests are left out");
+                }
+                Sink::File(file) => {
+                    let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+                    let mut line = json!({"time": time, "left_out": left_out});
+                    if let Some(caller) = &caller {
+                        line["caller"] = json!(caller);
+                    }
+                    if !file.write_to_spare(line.to_string()) {
+                        self.refusals.not_told(caller.as_deref(), left_out);
+                    }
                 }
             }
         }
@@ -198,7 +202,7 @@ impl Default for Audit {
             sink: Sink::Log,
             redact: true,
             policy: AuditPolicy::default(),
-            strangers: Arc::default(),
+            refusals: Arc::default(),
         }
     }
 }

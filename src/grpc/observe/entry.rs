@@ -37,8 +37,9 @@ pub(super) struct Entry {
     trace: OnceLock<Option<String>>,
     began: (SystemTime, Instant),
     caller: OnceLock<String>,
-    /// Anybody may be behind it.
-    is_of_stranger: AtomicBool,
+    /// Somebody known is behind it, not just anybody.
+    is_known: AtomicBool,
+    is_let_in: AtomicBool,
     request: Mutex<First>,
     answer: Mutex<First>,
 }
@@ -69,7 +70,8 @@ impl Entry {
             trace: OnceLock::new(),
             began: (SystemTime::now(), Instant::now()),
             caller: OnceLock::new(),
-            is_of_stranger: AtomicBool::new(true),
+            is_known: AtomicBool::new(false),
+            is_let_in: AtomicBool::new(false),
             request: Mutex::default(),
             answer: Mutex::default(),
         }
@@ -79,12 +81,12 @@ impl Entry {
     pub(super) fn identified(&self, name: &str, is_known: bool) {
         // Each request is identified once.
         let _ = self.caller.set(name.to_owned());
-        self.is_of_stranger.store(!is_known, Ordering::Relaxed);
+        self.is_known.store(is_known, Ordering::Relaxed);
     }
 
     /// It is let in, as a part of this trace; says whether it may go on.
     pub(super) fn admitted(&self, trace: Option<String>) -> Result<(), Failure> {
-        self.is_of_stranger.store(false, Ordering::Relaxed);
+        self.is_let_in.store(true, Ordering::Relaxed);
         // Each request is let in once.
         let _ = self.trace.set(trace);
         self.audit.check()
@@ -133,9 +135,13 @@ impl Entry {
             took: self.began.1.elapsed(),
             trace_id: self.trace_id(),
         };
-        match self.is_of_stranger.load(Ordering::Relaxed) {
-            true => self.audit.write_of_stranger(&line),
-            false => self.audit.write(&line),
+        match self.is_let_in.load(Ordering::Relaxed) {
+            true => self.audit.write(&line),
+            false => {
+                let is_known = self.is_known.load(Ordering::Relaxed);
+                let caller = line.caller.as_deref().filter(|_| is_known);
+                self.audit.write_refused(&line, caller);
+            }
         }
     }
 
