@@ -126,8 +126,8 @@ const file_switchgate_v1_call_proto_rawDesc = "" +
 	"\x10first_session_id\x18\x03 \x01(\tR\x0efirstSessionId\x12&\n" +
 	"\x0flast_session_id\x18\x04 \x01(\tR\rlastSessionId\x124\n" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x120\n" +
-	"\x05ended\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05endedBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x05ended\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05endedB{\n" +
+	"\x10io.switchgate.v1B\tCallProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_call_proto_rawDescOnce sync.Once

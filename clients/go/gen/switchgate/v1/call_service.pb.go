@@ -797,8 +797,8 @@ const file_switchgate_v1_call_service_proto_rawDesc = "" +
 	"\rAppendSession\x12#.switchgate.v1.AppendSessionRequest\x1a$.switchgate.v1.AppendSessionResponse\x12Q\n" +
 	"\n" +
 	"HangupCall\x12 .switchgate.v1.HangupCallRequest\x1a!.switchgate.v1.HangupCallResponse\x12M\n" +
-	"\aGetPeer\x12\x1d.switchgate.v1.GetPeerRequest\x1a\x1e.switchgate.v1.GetPeerResponse\"\x03\x90\x02\x01Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\aGetPeer\x12\x1d.switchgate.v1.GetPeerRequest\x1a\x1e.switchgate.v1.GetPeerResponse\"\x03\x90\x02\x01B\x82\x01\n" +
+	"\x10io.switchgate.v1B\x10CallServiceProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_call_service_proto_rawDescOnce sync.Once

@@ -50,6 +50,7 @@ type CallServiceClient interface {
 	// another call is told as one that left, which does not end the stream while others stay. Ends when the last session
 	// has ended and its last event was told, or when all have left.
 	// Errors: NOT_FOUND (CALL_NOT_FOUND); UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchCall(ctx context.Context, in *WatchCallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchCallResponse], error)
 	// Puts a session into a call, and with it those that FreeSWITCH counts to it (its Channel-Call-UUID is their name).
 	// FreeSWITCH: `uuid_setvar` of the tracking variable, then `uuid_dump`; proof: the replies, since it fires no event
@@ -173,6 +174,7 @@ type CallServiceServer interface {
 	// another call is told as one that left, which does not end the stream while others stay. Ends when the last session
 	// has ended and its last event was told, or when all have left.
 	// Errors: NOT_FOUND (CALL_NOT_FOUND); UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchCall(*WatchCallRequest, grpc.ServerStreamingServer[WatchCallResponse]) error
 	// Puts a session into a call, and with it those that FreeSWITCH counts to it (its Channel-Call-UUID is their name).
 	// FreeSWITCH: `uuid_setvar` of the tracking variable, then `uuid_dump`; proof: the replies, since it fires no event

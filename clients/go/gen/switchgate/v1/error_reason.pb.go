@@ -125,6 +125,8 @@ const (
 	// The request does not prove who sends it. Code UNAUTHENTICATED. `why` is `missing` (no token and no certificate),
 	// `malformed` (the header `authorization` is not `Bearer TOKEN`), `expired` (the token's time is over: get another), or
 	// `rejected` (unknown, of another issuer or audience, or wrongly signed; which of them only the gateway's log tells).
+	// A stream ends so too when its proof is good no more; then `why` is `expired`, `rejected`, or `changed` (who the caller
+	// is or what it may see is another by now), and `cursor` says behind what to go on.
 	// Example: {"reason": "UNAUTHENTICATED", "metadata": {"why": "expired"}}.
 	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 29
 	// The caller is known, and its roles do not let it do this; the message says which right is missing. Code
@@ -134,8 +136,8 @@ const (
 	// "application": "system"}}.
 	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 30
 	// The caller asks faster than `limits` allow, or has more under way. Nothing was executed. Code RESOURCE_EXHAUSTED,
-	// with RetryInfo. `limit` is `requests_per_second`, `in_flight` or `streams`. What all callers together reach is
-	// OVERLOADED.
+	// with RetryInfo. `limit` is `requests_per_second`, `in_flight` or `streams`; or `open`, without a caller, where a
+	// connection has too many RPCs of health and reflection under way. What all callers together reach is OVERLOADED.
 	// Example: {"reason": "RATE_LIMITED", "metadata": {"caller": "dialer", "limit": "requests_per_second"}}.
 	ErrorReason_ERROR_REASON_RATE_LIMITED ErrorReason = 31
 )
@@ -277,8 +279,8 @@ const file_switchgate_v1_error_reason_proto_rawDesc = "" +
 	"\x16ERROR_REASON_NODE_BUSY\x10\x1c\x12 \n" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10\x1d\x12\"\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x1e\x12\x1d\n" +
-	"\x19ERROR_REASON_RATE_LIMITED\x10\x1fBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x19ERROR_REASON_RATE_LIMITED\x10\x1fB\x82\x01\n" +
+	"\x10io.switchgate.v1B\x10ErrorReasonProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_error_reason_proto_rawDescOnce sync.Once

@@ -211,8 +211,9 @@ const file_switchgate_v1_event_proto_rawDesc = "" +
 	"\x10headers_replaced\x18\x0e \x01(\bR\x0fheadersReplaced\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B|\n" +
+	"\x10io.switchgate.v1B\n" +
+	"EventProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_event_proto_rawDescOnce sync.Once

@@ -1825,8 +1825,8 @@ const file_switchgate_v1_event_service_proto_rawDesc = "" +
 	"\tSubscribe\x12\x1f.switchgate.v1.SubscribeRequest\x1a .switchgate.v1.SubscribeResponse\"\x03\x90\x02\x010\x01\x12V\n" +
 	"\n" +
 	"ListEvents\x12 .switchgate.v1.ListEventsRequest\x1a!.switchgate.v1.ListEventsResponse\"\x03\x90\x02\x01\x12W\n" +
-	"\fPublishEvent\x12\".switchgate.v1.PublishEventRequest\x1a#.switchgate.v1.PublishEventResponseBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\fPublishEvent\x12\".switchgate.v1.PublishEventRequest\x1a#.switchgate.v1.PublishEventResponseB\x83\x01\n" +
+	"\x10io.switchgate.v1B\x11EventServiceProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_event_service_proto_rawDescOnce sync.Once

@@ -38,7 +38,9 @@ const (
 //   - Every response carries a cursor. A client that subscribes again from the last one it saw goes on exactly there,
 //     as long as the gateway's journal reaches back that far (256 MiB and 10 min by default).
 //   - A client that reads too slowly delays nobody else. What happens to it is its choice: `slow_consumer_policy`.
-//   - The stream ends with UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+//   - The stream ends with UNAVAILABLE (SHUTTING_DOWN) when the gateway stops, and with UNAUTHENTICATED when the caller's
+//     proof is good no more (its token has expired, its identity was taken away or may do other things now), each with the
+//     cursor.
 //
 // FreeSWITCH sends the gateway what is wanted: always the events that tracking, jobs and verbs need (CHANNEL_..., CODEC,
 // CALL_UPDATE, DTMF, PLAYBACK_..., RECORD_..., MEDIA_BUG_..., BACKGROUND_JOB, HEARTBEAT, MODULE_..., `avmd::...`) and
@@ -77,7 +79,7 @@ type EventServiceClient interface {
 	// journal still holds. An event that is larger than the messages that the client takes (`MaxCallRecvMsgSize` in Go,
 	// `grpc.max_receive_message_length` elsewhere, 4 MiB by default) ends its stream each time: raise that limit, or select
 	// fewer headers. Errors: OUT_OF_RANGE (CURSOR_LOST), RESOURCE_EXHAUSTED (SLOW_CONSUMER), UNAVAILABLE (SHUTTING_DOWN),
-	// each with the cursor to go on from.
+	// UNAUTHENTICATED (the token has expired, or the identity was taken away or changed), each with the cursor to go on from.
 	Subscribe(ctx context.Context, in *SubscribeRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SubscribeResponse], error)
 	// Lists events that the journal still holds, oldest first. A page ends at the latest when so much of the journal was
 	// looked at (16,384 entries) or found (1 MiB of events), so it can be short, even empty, and yet not be the last one;
@@ -157,7 +159,9 @@ func (c *eventServiceClient) PublishEvent(ctx context.Context, in *PublishEventR
 //   - Every response carries a cursor. A client that subscribes again from the last one it saw goes on exactly there,
 //     as long as the gateway's journal reaches back that far (256 MiB and 10 min by default).
 //   - A client that reads too slowly delays nobody else. What happens to it is its choice: `slow_consumer_policy`.
-//   - The stream ends with UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+//   - The stream ends with UNAVAILABLE (SHUTTING_DOWN) when the gateway stops, and with UNAUTHENTICATED when the caller's
+//     proof is good no more (its token has expired, its identity was taken away or may do other things now), each with the
+//     cursor.
 //
 // FreeSWITCH sends the gateway what is wanted: always the events that tracking, jobs and verbs need (CHANNEL_..., CODEC,
 // CALL_UPDATE, DTMF, PLAYBACK_..., RECORD_..., MEDIA_BUG_..., BACKGROUND_JOB, HEARTBEAT, MODULE_..., `avmd::...`) and
@@ -196,7 +200,7 @@ type EventServiceServer interface {
 	// journal still holds. An event that is larger than the messages that the client takes (`MaxCallRecvMsgSize` in Go,
 	// `grpc.max_receive_message_length` elsewhere, 4 MiB by default) ends its stream each time: raise that limit, or select
 	// fewer headers. Errors: OUT_OF_RANGE (CURSOR_LOST), RESOURCE_EXHAUSTED (SLOW_CONSUMER), UNAVAILABLE (SHUTTING_DOWN),
-	// each with the cursor to go on from.
+	// UNAUTHENTICATED (the token has expired, or the identity was taken away or changed), each with the cursor to go on from.
 	Subscribe(*SubscribeRequest, grpc.ServerStreamingServer[SubscribeResponse]) error
 	// Lists events that the journal still holds, oldest first. A page ends at the latest when so much of the journal was
 	// looked at (16,384 entries) or found (1 MiB of events), so it can be short, even empty, and yet not be the last one;

@@ -478,8 +478,8 @@ const file_switchgate_v1_hangup_cause_proto_rawDesc = "" +
 	"$HANGUP_CAUSE_UNSUPPORTED_CERTIFICATE\x10\xb6\x06\x12\"\n" +
 	"\x1dHANGUP_CAUSE_INVALID_IDENTITY\x10\xb7\x06\x12\x1c\n" +
 	"\x17HANGUP_CAUSE_STALE_DATE\x10\xb8\x06\x12\x1c\n" +
-	"\x17HANGUP_CAUSE_REJECT_ALL\x10\xb9\x06Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x17HANGUP_CAUSE_REJECT_ALL\x10\xb9\x06B\x82\x01\n" +
+	"\x10io.switchgate.v1B\x10HangupCauseProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_hangup_cause_proto_rawDescOnce sync.Once

@@ -529,8 +529,8 @@ const file_switchgate_v1_job_proto_rawDesc = "" +
 	"\x14JOB_OUTPUT_KIND_DATA\x10\x02\x12\x1c\n" +
 	"\x18JOB_OUTPUT_KIND_NO_REPLY\x10\x03\x12\x19\n" +
 	"\x15JOB_OUTPUT_KIND_ERROR\x10\x04\x12\x19\n" +
-	"\x15JOB_OUTPUT_KIND_USAGE\x10\x05Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x15JOB_OUTPUT_KIND_USAGE\x10\x05Bz\n" +
+	"\x10io.switchgate.v1B\bJobProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_job_proto_rawDescOnce sync.Once

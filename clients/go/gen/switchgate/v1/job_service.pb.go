@@ -1094,8 +1094,8 @@ const file_switchgate_v1_job_service_proto_rawDesc = "" +
 	"\aWaitJob\x12\x1d.switchgate.v1.WaitJobRequest\x1a\x1e.switchgate.v1.WaitJobResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\tWatchJobs\x12\x1f.switchgate.v1.WatchJobsRequest\x1a .switchgate.v1.WatchJobsResponse\"\x03\x90\x02\x010\x01\x12N\n" +
 	"\tCancelJob\x12\x1f.switchgate.v1.CancelJobRequest\x1a .switchgate.v1.CancelJobResponse\x12N\n" +
-	"\tDeleteJob\x12\x1f.switchgate.v1.DeleteJobRequest\x1a .switchgate.v1.DeleteJobResponseBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\tDeleteJob\x12\x1f.switchgate.v1.DeleteJobRequest\x1a .switchgate.v1.DeleteJobResponseB\x81\x01\n" +
+	"\x10io.switchgate.v1B\x0fJobServiceProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_job_service_proto_rawDescOnce sync.Once

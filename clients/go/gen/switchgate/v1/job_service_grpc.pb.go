@@ -62,6 +62,7 @@ type JobServiceClient interface {
 	// first message comes at once. A client that falls behind by more than 4,096 changes delays no job: its stream ends
 	// with RESOURCE_EXHAUSTED (SLOW_CONSUMER).
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchJobs(ctx context.Context, in *WatchJobsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobsResponse], error)
 	// Cancels a job as well as FreeSWITCH can: the legs of an originate are hung up with ORIGINATOR_CANCEL, of
 	// SessionService.Originate and also of RunJob and StartJob if its arguments name them by `origination_uuid`.
@@ -209,6 +210,7 @@ type JobServiceServer interface {
 	// first message comes at once. A client that falls behind by more than 4,096 changes delays no job: its stream ends
 	// with RESOURCE_EXHAUSTED (SLOW_CONSUMER).
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchJobs(*WatchJobsRequest, grpc.ServerStreamingServer[WatchJobsResponse]) error
 	// Cancels a job as well as FreeSWITCH can: the legs of an originate are hung up with ORIGINATOR_CANCEL, of
 	// SessionService.Originate and also of RunJob and StartJob if its arguments name them by `origination_uuid`.

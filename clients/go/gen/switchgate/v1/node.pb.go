@@ -347,8 +347,8 @@ const file_switchgate_v1_node_proto_rawDesc = "" +
 	"\x10NODE_STATE_READY\x10\x03\x12\x17\n" +
 	"\x13NODE_STATE_DRAINING\x10\x04\x12\x13\n" +
 	"\x0fNODE_STATE_DOWN\x10\x05\x12\x16\n" +
-	"\x12NODE_STATE_REMOVED\x10\x06Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x12NODE_STATE_REMOVED\x10\x06B{\n" +
+	"\x10io.switchgate.v1B\tNodeProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_node_proto_rawDescOnce sync.Once

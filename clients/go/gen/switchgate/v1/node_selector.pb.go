@@ -86,8 +86,8 @@ const file_switchgate_v1_node_selector_proto_rawDesc = "" +
 	"\fmatch_labels\x18\x02 \x03(\v2,.switchgate.v1.NodeSelector.MatchLabelsEntryR\vmatchLabels\x1a>\n" +
 	"\x10MatchLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x83\x01\n" +
+	"\x10io.switchgate.v1B\x11NodeSelectorProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_node_selector_proto_rawDescOnce sync.Once

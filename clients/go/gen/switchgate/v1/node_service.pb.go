@@ -1198,8 +1198,8 @@ const file_switchgate_v1_node_service_proto_rawDesc = "" +
 	"\x06RunApi\x12\x1c.switchgate.v1.RunApiRequest\x1a\x1d.switchgate.v1.RunApiResponse\x12N\n" +
 	"\tDrainNode\x12\x1f.switchgate.v1.DrainNodeRequest\x1a .switchgate.v1.DrainNodeResponse\x12T\n" +
 	"\vUndrainNode\x12!.switchgate.v1.UndrainNodeRequest\x1a\".switchgate.v1.UndrainNodeResponse\x12Z\n" +
-	"\rReconcileNode\x12#.switchgate.v1.ReconcileNodeRequest\x1a$.switchgate.v1.ReconcileNodeResponseBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\rReconcileNode\x12#.switchgate.v1.ReconcileNodeRequest\x1a$.switchgate.v1.ReconcileNodeResponseB\x82\x01\n" +
+	"\x10io.switchgate.v1B\x10NodeServiceProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_node_service_proto_rawDescOnce sync.Once

@@ -46,6 +46,7 @@ type NodeServiceClient interface {
 	// once. A client that falls behind further than the bound for subscribers (8 MiB of events by default) is ended with
 	// RESOURCE_EXHAUSTED (SLOW_CONSUMER).
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchNodes(ctx context.Context, in *WatchNodesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchNodesResponse], error)
 	// Adds a node while the gateway runs. Returns when it is registered, in NODE_STATE_CONNECTING: whether it can be
 	// reached shows in its state, see WatchNodes. It is not kept over a restart of the gateway. Fields are held to the
@@ -207,6 +208,7 @@ type NodeServiceServer interface {
 	// once. A client that falls behind further than the bound for subscribers (8 MiB of events by default) is ended with
 	// RESOURCE_EXHAUSTED (SLOW_CONSUMER).
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchNodes(*WatchNodesRequest, grpc.ServerStreamingServer[WatchNodesResponse]) error
 	// Adds a node while the gateway runs. Returns when it is registered, in NODE_STATE_CONNECTING: whether it can be
 	// reached shows in its state, see WatchNodes. It is not kept over a restart of the gateway. Fields are held to the

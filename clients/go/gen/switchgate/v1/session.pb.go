@@ -829,8 +829,8 @@ const file_switchgate_v1_session_proto_rawDesc = "" +
 	"\x0fCALL_STATE_HELD\x10\x06\x12\x18\n" +
 	"\x14CALL_STATE_RING_WAIT\x10\a\x12\x15\n" +
 	"\x11CALL_STATE_HANGUP\x10\b\x12\x15\n" +
-	"\x11CALL_STATE_UNHELD\x10\tBp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\x11CALL_STATE_UNHELD\x10\tB~\n" +
+	"\x10io.switchgate.v1B\fSessionProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_session_proto_rawDescOnce sync.Once

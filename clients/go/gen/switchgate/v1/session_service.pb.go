@@ -7398,8 +7398,8 @@ const file_switchgate_v1_session_service_proto_rawDesc = "" +
 	"\x0fOriginateStream\x12%.switchgate.v1.OriginateStreamRequest\x1a&.switchgate.v1.OriginateStreamResponse0\x01\x12^\n" +
 	"\fWatchSession\x12\".switchgate.v1.WatchSessionRequest\x1a#.switchgate.v1.WatchSessionResponse\"\x03\x90\x02\x010\x01\x12k\n" +
 	"\x11ListSessionEvents\x12'.switchgate.v1.ListSessionEventsRequest\x1a(.switchgate.v1.ListSessionEventsResponse\"\x03\x90\x02\x01\x12_\n" +
-	"\rWaitForEvents\x12#.switchgate.v1.WaitForEventsRequest\x1a$.switchgate.v1.WaitForEventsResponse\"\x03\x90\x02\x01Bp\n" +
-	"\x10io.switchgate.v1P\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
+	"\rWaitForEvents\x12#.switchgate.v1.WaitForEventsRequest\x1a$.switchgate.v1.WaitForEventsResponse\"\x03\x90\x02\x01B\x85\x01\n" +
+	"\x10io.switchgate.v1B\x13SessionServiceProtoP\x01ZJgithub.com/switchgate/switchgate/clients/go/gen/switchgate/v1;switchgatev1\xaa\x02\rSwitchgate.V1b\x06proto3"
 
 var (
 	file_switchgate_v1_session_service_proto_rawDescOnce sync.Once

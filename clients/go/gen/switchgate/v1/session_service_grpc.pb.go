@@ -322,6 +322,7 @@ type SessionServiceClient interface {
 	// when it is back and FreeSWITCH was asked, another one shows the session as it is then. A client that reads too
 	// slowly misses events, never the state: `gap` says so.
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchSession(ctx context.Context, in *WatchSessionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSessionResponse], error)
 	// Lists the events of a session, as long as the session can be read. The newest 200 are kept (`sessions.history_events`)
 	// unless the memory for all sessions is full (`sessions.history_bytes`); `left_out` says how many had to go. Events that
@@ -1067,6 +1068,7 @@ type SessionServiceServer interface {
 	// when it is back and FreeSWITCH was asked, another one shows the session as it is then. A client that reads too
 	// slowly misses events, never the state: `gap` says so.
 	// Errors: UNAVAILABLE (SHUTTING_DOWN) when the gateway stops.
+	// Also UNAUTHENTICATED, with the cursor: the token has expired, or the identity was taken away or changed.
 	WatchSession(*WatchSessionRequest, grpc.ServerStreamingServer[WatchSessionResponse]) error
 	// Lists the events of a session, as long as the session can be read. The newest 200 are kept (`sessions.history_events`)
 	// unless the memory for all sessions is full (`sessions.history_bytes`); `left_out` says how many had to go. Events that
