@@ -284,6 +284,33 @@ async fn who_listens_to_everywhere_keeps_asking_who_is_there() {
 }
 
 #[tokio::test]
+async fn the_last_identity_is_not_taken_away_by_silence() {
+    let with = |access: String| move |at: &[String]| format!("{}{access}", nodes(&[("a", &at[0])]));
+    let tokens = access(&[("one", "admin")]);
+    let house = House::start(with(tokens.clone())).await;
+    house.gateway.in_service().await;
+    for nothing in ["", "access: {tokens: []}\n"] {
+        let told = house.refused(with(nothing.to_owned())).await;
+        assert_eq!(told.len(), 1);
+        for part in [
+            "access: names nobody any more",
+            "access.tokens",
+            "access.anonymous",
+        ] {
+            assert!(told[0].contains(part), "{told:?}");
+        }
+        let nobody = within(house.gateway.sessions().originate(to(ANSWERS))).await;
+        assert_eq!(nobody.unwrap_err().code(), Code::Unauthenticated);
+    }
+    for said in ["anonymous: {roles: [viewer]}", "insecure: true"] {
+        let said = format!("access: {{{said}}}\n");
+        house.reload(with(said)).await.unwrap();
+        house.reload(with(tokens.clone())).await.unwrap();
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
 async fn keys_that_need_a_start_are_named_until_they_are_as_they_were() {
     let with = |rest: &str| {
         let rest = rest.to_owned();

@@ -156,7 +156,7 @@ impl Reloads {
 
 impl Shared {
     async fn apply(&self, before: &Config, config: &Config) -> Result<Changes, ReloadError> {
-        self.check(config).await?;
+        self.check(before, config).await?;
         let mut changes = Changes::default();
         // First what can still fail, each of which keeps what it has then.
         if let Some((tls, files)) = self.tls_files(config)
@@ -198,7 +198,7 @@ impl Shared {
     }
 
     /// What the check of a configuration alone does not know.
-    async fn check(&self, config: &Config) -> Result<(), Problems> {
+    async fn check(&self, before: &Config, config: &Config) -> Result<(), Problems> {
         let mut problems = self.nodes.conflicts(&config.nodes).await;
         let (access, listen) = (&config.access, self.at_start.grpc.listen);
         if self.at_start.is_exposed() && !access.has_source() && !access.insecure {
@@ -209,6 +209,15 @@ impl Shared {
                     "would let everybody in, and the gateway listens on {listen} until its next start"
                 ),
                 remedy: "name who is let in, by access.tokens, access.jwt or access.certificates; or start the gateway again".to_owned(),
+                origin: Origin::Default,
+            });
+        } else if before.access.has_source() && access.lets_everybody_in_unsaid() {
+            // On loopback too: whoever takes the last one away hardly means to let all others in.
+            problems.0.push(Problem {
+                key: "access".to_owned(),
+                value: None,
+                reason: "names nobody any more, so that everybody would be let in as admin".to_owned(),
+                remedy: "leave one of access.tokens, access.jwt or access.certificates; or say who comes without a proof by access.anonymous, or access.insecure: true".to_owned(),
                 origin: Origin::Default,
             });
         }

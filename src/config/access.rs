@@ -167,6 +167,11 @@ impl AccessConfig {
         !(self.tokens.is_empty() && self.jwt.is_empty() && self.certificates.is_empty())
     }
 
+    /// Whether everybody is let in as the administrator, and nothing says that this is meant.
+    pub fn lets_everybody_in_unsaid(&self) -> bool {
+        !self.has_source() && !self.insecure && self.anonymous.is_none()
+    }
+
     /// Whether there is something to steal from whoever listens on the way.
     pub(super) fn has_bearers(&self) -> bool {
         !(self.tokens.is_empty() && self.jwt.is_empty())
