@@ -138,7 +138,7 @@ impl Identities {
     pub(super) async fn find(&self, proof: Proof<'_>) -> Result<Found, Failure> {
         let known = self.0.known.load_full();
         let counts = &self.0.counts;
-        match known.find(proof, counts).await {
+        match known.find(proof, true, counts).await {
             Ok(found) => {
                 counts.count_accepted(found.kind);
                 Ok(found)
@@ -151,14 +151,21 @@ impl Identities {
         }
     }
 
-    /// Who sent a proof that was good once; counts nothing.
+    /// Who sent a proof that was good once; counts nothing and waits for no keys, since what
+    /// changes is told.
     ///
     /// # Errors
     /// Why it is good no more.
     pub(super) async fn find_again(&self, proof: Proof<'_>) -> Result<Found, Why> {
         let known = self.0.known.load_full();
-        let found = known.find(proof, &IdentityCounts::default()).await;
+        let found = known.find(proof, false, &IdentityCounts::default()).await;
         found.map_err(|refusal| refusal.why)
+    }
+
+    /// Resolves when the keys of each issuer that is known now were read, or could not be, once:
+    /// after some seconds at the latest.
+    pub async fn keys_were_tried(&self) {
+        self.0.known.load_full().issuers.first_round_over().await;
     }
 
     /// Which configuration counts; it changes too when keys of an issuer do, then to the same.
@@ -192,14 +199,19 @@ impl Known {
         !(self.tokens.is_empty() && self.issuers.is_empty() && self.certificates.is_empty())
     }
 
-    async fn find(&self, proof: Proof<'_>, counts: &IdentityCounts) -> Result<Found, Refusal> {
+    async fn find(
+        &self,
+        proof: Proof<'_>,
+        waits: bool,
+        counts: &IdentityCounts,
+    ) -> Result<Found, Refusal> {
         // Where nothing can be proved, a proof is worth nothing, and does no harm.
         let header = proof.authorization.filter(|_| self.has_source());
         if let Some(header) = header {
             let token = bearer(header).ok_or(Refusal::malformed(
                 "the header authorization is no bearer token",
             ))?;
-            return self.bearer(token, counts).await;
+            return self.bearer(token, waits, counts).await;
         }
         let certificate = proof.certificate.filter(|_| !self.certificates.is_empty());
         if let Some(der) = certificate {
@@ -211,7 +223,12 @@ impl Known {
         Ok(Found::of(ProofKind::Anonymous, identified))
     }
 
-    async fn bearer(&self, token: &str, counts: &IdentityCounts) -> Result<Found, Refusal> {
+    async fn bearer(
+        &self,
+        token: &str,
+        waits: bool,
+        counts: &IdentityCounts,
+    ) -> Result<Found, Refusal> {
         let digest = TokenDigest::of(token.as_bytes());
         if let Some(found) = self.tokens.find(&digest) {
             return Ok(Found::of(ProofKind::Token, found.clone()));
@@ -219,7 +236,7 @@ impl Known {
         if self.issuers.is_empty() {
             return Err(Refusal::rejected("the token is unknown"));
         }
-        let verified = self.issuers.verify(token, digest, counts).await?;
+        let verified = self.issuers.verify(token, digest, waits, counts).await?;
         Ok(Found {
             kind: ProofKind::Jwt,
             identified: Identified::clone(&verified.identified),

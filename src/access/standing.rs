@@ -58,7 +58,7 @@ impl Standing {
             tokio::select! {
                 () = past(until) => break Lost::Expired,
                 // Cannot fail, since the sender is held.
-                _ = changes.changed() => match self.ask_again().await {
+                _ = changes.changed() => match self.ask_again(&mut changes, until).await {
                     Ok(later) => until = later,
                     Err(lost) => break lost,
                 },
@@ -69,17 +69,35 @@ impl Standing {
         lost.failure()
     }
 
-    /// Until when the proof is good.
-    async fn ask_again(&self) -> Result<Option<u64>, Lost> {
+    /// Until when the proof is good, which was so until `until`.
+    async fn ask_again(
+        &self,
+        changes: &mut watch::Receiver<u64>,
+        until: Option<u64>,
+    ) -> Result<Option<u64>, Lost> {
+        loop {
+            let number = *changes.borrow_and_update();
+            let answer = self.ask(until).await;
+            // Or it could be half of one configuration and half of another.
+            if *changes.borrow() == number {
+                return answer;
+            }
+        }
+    }
+
+    async fn ask(&self, until: Option<u64>) -> Result<Option<u64>, Lost> {
         let proof = Proof {
             authorization: self.authorization.as_deref(),
             certificate: self.certificate.as_deref(),
         };
         let found = self.access.identities.find_again(proof).await;
-        let found = found.map_err(|why| match why {
-            Why::Expired => Lost::Expired,
-            Why::Missing | Why::Malformed | Why::Rejected => Lost::Rejected,
-        })?;
+        let found = match found {
+            Ok(found) => found,
+            Err(Why::Expired) => return Err(Lost::Expired),
+            Err(Why::Missing | Why::Malformed | Why::Rejected) => return Err(Lost::Rejected),
+            // Nobody can tell; it is asked again when the keys have come.
+            Err(Why::KeysUnread) => return Ok(until),
+        };
         let caller = self.access.roles.caller(found.identified);
         match caller.and_then(|caller| caller.calling(self.rpc)) {
             Ok(caller) if caller.is_same(&self.admitted.caller) => Ok(found.until),

@@ -9,8 +9,10 @@ use switchgate::shutdown::Drain;
 use tempfile::NamedTempFile;
 
 use super::issuer::{AUDIENCE, ISSUER, Key, KeyServer, by_file, claims, set_of};
-use super::{gateway, why};
+use super::{gateway, token, why};
+use crate::callers::Caller;
 use crate::gateway::{Gateway, PATIENCE, within};
+use crate::open_stream::OpenStream;
 
 /// The configuration of the issuer with keys at this URL, which are read this often.
 fn by_url(url: &str, interval: &str) -> String {
@@ -136,7 +138,7 @@ async fn nobody_is_followed_elsewhere_for_keys() {
     let gateway = gateway(&by_url(&server.url.replace("keys", "elsewhere"), "1h")).await;
     assert_eq!(
         why(&gateway, &key.sign(&claims(json!({})))).await,
-        "rejected"
+        "keys_unread"
     );
     assert_eq!(server.asked(), 0);
     assert_eq!(gateway.access.identities.counts().refresh_failed(), 1);
@@ -155,7 +157,7 @@ async fn a_url_that_nobody_answers_lets_nobody_in_and_holds_nobody_up() {
     let gateway = gateway(&by_url(&format!("http://{address}/keys"), "1h")).await;
     assert_eq!(
         why(&gateway, &key.sign(&claims(json!({})))).await,
-        "rejected"
+        "keys_unread"
     );
     gateway.stop().await;
 }
@@ -194,11 +196,11 @@ async fn few_wait_for_keys_that_nobody_knows_and_the_others_are_refused_at_once(
     });
     let mut asks: FuturesUnordered<_> = asks.collect();
     for _ in 0..36 {
-        assert_eq!(within(asks.next()).await.unwrap(), "rejected");
+        assert_eq!(within(asks.next()).await.unwrap(), "keys_unread");
     }
     assert_eq!(gateway.access.identities.counts().refresh_failed(), 0);
     while let Some(why) = within(asks.next()).await {
-        assert_eq!(why, "rejected");
+        assert_eq!(why, "keys_unread");
     }
     assert!(gateway.access.identities.counts().refresh_failed() > 0);
     drop(asks);
@@ -214,11 +216,77 @@ async fn keys_that_cannot_be_read_again_for_too_long_count_no_more() {
     let gateway = gateway(&config).await;
     let token = key.sign(&claims(json!({})));
     assert_eq!(why(&gateway, &token).await, "");
+    let mut stream = OpenStream::of(&Caller::of(&gateway, &token)).await;
     server.answers(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+    assert_eq!(stream.ended().await.0, "rejected");
     until(&gateway, &token, "rejected").await;
     assert!(gateway.access.identities.counts().refresh_failed() > 0);
     server.answers(StatusCode::OK, set_of(&[&key]));
     until(&gateway, &token, "").await;
+    gateway.stop().await;
+    assert!(drain.finish(PATIENCE).await);
+}
+
+/// Waits until keys could not be read once more.
+async fn failed_again(gateway: &Gateway) {
+    let counts = gateway.access.identities.counts();
+    let failed = counts.refresh_failed();
+    within(async {
+        while counts.refresh_failed() == failed {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_are_kept_when_they_are_read_otherwise_from_now_on() {
+    let drain = Drain::new();
+    let key = Key::new("k", Algorithm::ES256);
+    let server = KeyServer::start(&[&key], &drain).await;
+    let gateway = gateway(&by_url(&server.url, "1h")).await;
+    let signed = key.sign(&claims(json!({})));
+    let caller = Caller::of(&gateway, &signed);
+    let mut stream = OpenStream::of(&caller).await;
+    server.answers(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+    let other = super::access(&by_url(&server.url, "20ms, max_stale: 1h"));
+    gateway.access.identities.replace(&other).unwrap();
+    failed_again(&gateway).await;
+    assert_eq!(why(&gateway, &signed).await, "");
+    stream.goes_on(&caller).await;
+    // They are as old as they were before.
+    let brief = super::access(&by_url(&server.url, "20ms, max_stale: 20ms"));
+    gateway.access.identities.replace(&brief).unwrap();
+    assert_eq!(stream.ended().await.0, "rejected");
+    assert_eq!(why(&gateway, &signed).await, "rejected");
+    gateway.stop().await;
+    assert!(drain.finish(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn streams_go_on_until_somebody_can_tell_whether_their_key_counts() {
+    let drain = Drain::new();
+    let (key, new) = (
+        Key::new("k", Algorithm::ES256),
+        Key::new("new", Algorithm::ES256),
+    );
+    let [one, other] = [
+        KeyServer::start(&[&key], &drain).await,
+        KeyServer::start(&[&key], &drain).await,
+    ];
+    other.answers(StatusCode::INTERNAL_SERVER_ERROR, String::new());
+    let with = |url: &str| format!("{}\n{}", token("fixed", "swg_fixed"), by_url(url, "20ms"));
+    let gateway = gateway(&with(&one.url)).await;
+    let signed = key.sign(&claims(json!({})));
+    let fixed = Caller::of(&gateway, "swg_fixed");
+    let mut stream = OpenStream::of(&Caller::of(&gateway, &signed)).await;
+    let elsewhere = super::access(&with(&other.url));
+    gateway.access.identities.replace(&elsewhere).unwrap();
+    failed_again(&gateway).await;
+    assert_eq!(why(&gateway, &signed).await, "keys_unread");
+    stream.goes_on(&fixed).await;
+    other.answers(StatusCode::OK, set_of(&[&new]));
+    assert_eq!(stream.ended().await.0, "rejected");
     gateway.stop().await;
     assert!(drain.finish(PATIENCE).await);
 }

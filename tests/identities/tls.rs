@@ -99,7 +99,7 @@ async fn authorities_are_read_again_when_they_change() {
         file.path().display()
     );
     let gateway = gateway(&config).await;
-    assert_eq!(why(&gateway, &token).await, "rejected");
+    assert_eq!(why(&gateway, &token).await, "keys_unread");
     std::fs::copy(own.file.path(), file.path()).unwrap();
     within(async { while !why(&gateway, &token).await.is_empty() {} }).await;
     gateway.stop().await;
@@ -113,8 +113,8 @@ async fn keys_are_taken_from_whom_the_authority_says_alone() {
     let token = key.sign(&claims(json!({})));
     for (name, trusted, wanted) in [
         ("127.0.0.1", &own, ""),
-        ("127.0.0.1", &other, "rejected"),
-        ("127.0.0.2", &own, "rejected"),
+        ("127.0.0.1", &other, "keys_unread"),
+        ("127.0.0.2", &own, "keys_unread"),
     ] {
         let drain = Drain::new();
         let port = serve(own.server(name), set_of(&[&key]), &drain).await;

@@ -55,12 +55,31 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct Jwks {
     source: Source,
-    keys: ArcSwap<KeySet>,
+    held: ArcSwap<Held>,
     /// One wish to read again is as good as many.
     ask_tx: mpsc::Sender<()>,
     waiting: Semaphore,
     round_rx: watch::Receiver<Round>,
     drain: Drain,
+}
+
+/// What was read.
+#[derive(Debug, Clone)]
+struct Held {
+    keys: Arc<KeySet>,
+    /// Of what was read last; none while no keys count.
+    content: Option<TokenDigest>,
+    /// When that was; never yet when absent.
+    read_at: Option<Instant>,
+}
+
+/// Why there is no key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoKey {
+    /// It is not among those that were read last.
+    Unknown,
+    /// None were ever read, so that nobody can tell.
+    Unread,
 }
 
 /// How reading goes on.
@@ -76,6 +95,10 @@ struct Round {
 // === impl Source ===
 
 impl Source {
+    fn is_url(&self) -> bool {
+        matches!(self, Self::Url { .. })
+    }
+
     fn pause(&self) -> Duration {
         match self {
             Self::File(_) => FILE_PAUSE,
@@ -90,6 +113,15 @@ impl Source {
         }
     }
 
+    /// Whether the keys are the same, however they are read.
+    fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other,
+            (Self::Url { url: one, .. }, Self::Url { url: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+
     /// For the log.
     fn place(&self) -> String {
         match self {
@@ -99,40 +131,59 @@ impl Source {
     }
 }
 
+// === impl Held ===
+
+impl Held {
+    fn nothing() -> Self {
+        Self {
+            keys: Arc::new(KeySet::empty()),
+            content: None,
+            read_at: None,
+        }
+    }
+}
+
 // === impl Jwks ===
 
 impl Jwks {
-    /// Reads a file at once; what is at a URL comes later.
+    /// Reads a file at once; what is at a URL comes later, and until then what was read there
+    /// before counts.
     ///
     /// # Errors
     /// When there are no keys in the file, or the authorities are unusable.
     pub(super) fn start(
         source: Source,
+        before: Option<&Self>,
         counts: &Arc<IdentityCounts>,
         changes: &watch::Sender<u64>,
         drain: &Drain,
     ) -> Result<Arc<Self>, ReadError> {
-        let (reader, keys, content) = match &source {
+        let (reader, held) = match &source {
             Source::File(path) => {
                 let content = std::fs::read(path)?;
                 let keys = KeySet::parse(&content)?;
-                let digest = TokenDigest::of(&content);
-                (Reader::File(path.clone()), keys, Some(digest))
+                let held = Held {
+                    keys: Arc::new(keys),
+                    content: Some(TokenDigest::of(&content)),
+                    read_at: Some(Instant::now()),
+                };
+                (Reader::File(path.clone()), held)
             }
             Source::Url { url, ca, .. } => {
                 let reader = Reader::of_url(url.clone(), ca.clone())?;
-                (reader, KeySet::empty(), None)
+                let held = before.map(|before| Held::clone(&before.held.load()));
+                (reader, held.unwrap_or_else(Held::nothing))
             }
         };
         let (ask_tx, ask_rx) = mpsc::channel(1);
         let (round_tx, round_rx) = watch::channel(Round {
-            underway: content.is_none(),
+            underway: source.is_url(),
             ended: 0,
             pause_until: Instant::now() + source.pause(),
         });
         let jwks = Arc::new(Self {
             source,
-            keys: ArcSwap::from_pointee(keys),
+            held: ArcSwap::from_pointee(held),
             ask_tx,
             waiting: Semaphore::new(MOST_WAITING),
             round_rx,
@@ -141,11 +192,9 @@ impl Jwks {
         let task = Task {
             jwks: Arc::clone(&jwks),
             reader,
-            content,
             counts: Arc::clone(counts),
             changes: changes.clone(),
             failing: false,
-            read_at: Instant::now(),
         };
         drain.spawn(task.run(ask_rx, round_tx));
         Ok(jwks)
@@ -155,6 +204,21 @@ impl Jwks {
         &self.source
     }
 
+    /// Whether these are the keys of that place, however they are read there.
+    pub(super) fn is_at(&self, source: &Source) -> bool {
+        self.source.is_same_place(source)
+    }
+
+    /// Resolves when what is there was read, or could not be, once.
+    pub(super) async fn first_round_over(&self) {
+        if self.held.load().read_at.is_some() {
+            return;
+        }
+        let mut round_rx = self.round_rx.clone();
+        // It fails when the task has ended, and then nothing comes.
+        let _ = round_rx.wait_for(|round| round.ended > 0).await;
+    }
+
     /// Ends the task.
     pub(super) fn stop(&self) {
         self.drain.stop();
@@ -162,31 +226,42 @@ impl Jwks {
 
     /// Which state the keys are in now.
     pub(super) fn version(&self) -> u64 {
-        self.keys.load().version
+        self.held.load().keys.version
     }
 
-    /// The key, and the state of the keys that it is of. One that is not known may just have come:
-    /// then it is waited for the keys to be read, unless they were read a moment ago.
+    /// The key among those that were read, and the state of the keys that it is of.
+    pub(super) fn find_known(
+        &self,
+        id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<(DecodingKey, u64), NoKey> {
+        let held = self.held.load();
+        match held.keys.find(id, algorithm) {
+            Some(key) => Ok((key.clone(), held.keys.version)),
+            None if held.read_at.is_none() => Err(NoKey::Unread),
+            None => Err(NoKey::Unknown),
+        }
+    }
+
+    /// As [`Jwks::find_known`], but a key that is not known may just have come: then it is waited
+    /// for the keys to be read, unless they were read a moment ago.
     pub(super) async fn find(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
-    ) -> Option<(DecodingKey, u64)> {
-        let known = || {
-            let keys = self.keys.load();
-            let key = keys.find(id, algorithm)?.clone();
-            Some((key, keys.version))
+    ) -> Result<(DecodingKey, u64), NoKey> {
+        let known = || self.find_known(id, algorithm);
+        let missing = match known() {
+            Ok(found) => return Ok(found),
+            Err(missing) => missing,
         };
-        if let Some(found) = known() {
-            return Some(found);
-        }
         let mut round_rx = self.round_rx.clone();
         let round = *round_rx.borrow();
         if !round.underway && Instant::now() < round.pause_until {
-            return None;
+            return Err(missing);
         }
         // One too many is refused at once.
-        let _waits = self.waiting.try_acquire().ok()?;
+        let _waits = self.waiting.try_acquire().map_err(|_| missing)?;
         if !round.underway {
             // When it is full somebody else has asked.
             let _ = self.ask_tx.try_send(());
@@ -202,14 +277,10 @@ impl Jwks {
 struct Task {
     jwks: Arc<Jwks>,
     reader: Reader,
-    /// Of what was read last.
-    content: Option<TokenDigest>,
     counts: Arc<IdentityCounts>,
     /// Told when keys have changed, since some may be gone.
     changes: watch::Sender<u64>,
     failing: bool,
-    /// When the keys were read last.
-    read_at: Instant,
 }
 
 // === impl Task ===
@@ -220,9 +291,9 @@ impl Task {
         let source = &jwks.source;
         let (interval, pause) = (source.interval(), source.pause());
         let mut backoff = Backoff::new(RETRY_AFTER.min(interval), interval);
-        let mut wait = match self.content {
-            Some(_) => interval,
-            None => Duration::ZERO,
+        let mut wait = match source.is_url() {
+            true => Duration::ZERO,
+            false => interval,
         };
         let stopped = jwks.drain.stopped();
         tokio::pin!(stopped);
@@ -266,15 +337,19 @@ impl Task {
         let Source::Url { max_stale, .. } = self.jwks.source else {
             return wait;
         };
-        if self.content.is_none() {
+        let held = self.jwks.held.load();
+        let (Some(_), Some(read_at)) = (held.content, held.read_at) else {
             return wait;
-        }
-        let left = max_stale.saturating_sub(self.read_at.elapsed());
+        };
+        let left = max_stale.saturating_sub(read_at.elapsed());
         if !left.is_zero() {
             return wait.min(left);
         }
-        self.jwks.keys.store(Arc::new(KeySet::empty()));
-        self.content = None;
+        self.jwks.held.store(Arc::new(Held {
+            read_at: Some(read_at),
+            ..Held::nothing()
+        }));
+        self.changes.send_modify(|_| ());
         let place = self.jwks.source.place();
         warn!(
             place,
@@ -288,18 +363,25 @@ impl Task {
         let place = self.jwks.source.place();
         let outcome = read.and_then(|content| {
             let digest = TokenDigest::of(&content);
-            if self.content == Some(digest) {
-                return Ok(());
+            let held = self.jwks.held.load_full();
+            let is_new = held.content != Some(digest);
+            let keys = match is_new {
+                true => Arc::new(KeySet::parse(&content)?),
+                false => Arc::clone(&held.keys),
+            };
+            self.jwks.held.store(Arc::new(Held {
+                keys,
+                content: Some(digest),
+                read_at: Some(Instant::now()),
+            }));
+            if is_new {
+                self.changes.send_modify(|_| ());
+                info!(place, "keys of an issuer are new");
             }
-            self.jwks.keys.store(Arc::new(KeySet::parse(&content)?));
-            self.content = Some(digest);
-            self.changes.send_modify(|_| ());
-            info!(place, "keys of an issuer are new");
             Ok(())
         });
         match outcome {
             Ok(()) => {
-                self.read_at = Instant::now();
                 self.counts.refreshed.fetch_add(1, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
                     info!(place, "keys of an issuer can be read again");

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::cache::{Cache, Verified};
 use super::claims::Mapping;
-use super::jwks::Jwks;
+use super::jwks::{Jwks, NoKey};
 use super::refusal::{IdentityCounts, Refusal};
 use super::tokens::TokenDigest;
 
@@ -106,11 +106,19 @@ impl Issuers {
         }
     }
 
-    /// Who bears this token.
+    /// Resolves when the keys of each issuer were read, or could not be, once.
+    pub(super) async fn first_round_over(&self) {
+        for issuer in &self.issuers {
+            issuer.jwks.first_round_over().await;
+        }
+    }
+
+    /// Who bears this token; when `waits`, new keys are waited for.
     pub(super) async fn verify(
         &self,
         token: &str,
         digest: TokenDigest,
+        waits: bool,
         counts: &IdentityCounts,
     ) -> Result<Verified, Refusal> {
         if let Some(known) = self.cache.get(&digest) {
@@ -127,12 +135,12 @@ impl Issuers {
             }
             self.cache.remove(&digest);
         }
-        let verified = self.verify_anew(token).await?;
+        let verified = self.verify_anew(token, waits).await?;
         self.cache.put(digest, verified.clone());
         Ok(verified)
     }
 
-    async fn verify_anew(&self, token: &str) -> Result<Verified, Refusal> {
+    async fn verify_anew(&self, token: &str, waits: bool) -> Result<Verified, Refusal> {
         // `none` and whatever else is no algorithm ends here.
         let header = decode_header(token)
             .map_err(|_| Refusal::rejected("neither a static token nor a signed one"))?;
@@ -149,10 +157,15 @@ impl Issuers {
         if !issuer.algorithms.contains(&header.alg) {
             return Err(Refusal::rejected("the algorithm is not allowed"));
         }
-        let found = issuer.jwks.find(header.kid.as_deref(), header.alg).await;
-        let (key, keys) = found.ok_or(Refusal::rejected(
-            "the issuer has no such key for the algorithm",
-        ))?;
+        let (id, algorithm) = (header.kid.as_deref(), header.alg);
+        let found = match waits {
+            true => issuer.jwks.find(id, algorithm).await,
+            false => issuer.jwks.find_known(id, algorithm),
+        };
+        let (key, keys) = found.map_err(|missing| match missing {
+            NoKey::Unknown => Refusal::rejected("the issuer has no such key for the algorithm"),
+            NoKey::Unread => Refusal::unread("the keys of the issuer were not read yet"),
+        })?;
         let decoded = decode::<Map<String, Value>>(token, &key, &issuer.validation(header.alg));
         let claims = decoded.map_err(|error| refusal(error.kind()))?.claims;
         let identified = issuer

@@ -16,6 +16,8 @@ pub enum Why {
     Expired,
     /// Everything else: unknown, of another issuer or audience, signed by nobody known.
     Rejected,
+    /// The keys of the token's issuer were never read, so that nobody can tell.
+    KeysUnread,
 }
 
 /// By what somebody proved who it is.
@@ -53,11 +55,12 @@ pub struct IdentityCounts {
 
 impl Why {
     /// Each of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Missing,
         Self::Malformed,
         Self::Expired,
         Self::Rejected,
+        Self::KeysUnread,
     ];
 
     /// As clients and metrics see it.
@@ -67,6 +70,7 @@ impl Why {
             Self::Malformed => "malformed",
             Self::Expired => "expired",
             Self::Rejected => "rejected",
+            Self::KeysUnread => "keys_unread",
         }
     }
 
@@ -80,6 +84,10 @@ impl Why {
             }
             Self::Expired => "the token has expired; get a new one from its issuer".to_owned(),
             Self::Rejected => format!("the proof of who sends the request is not accepted; {ways}"),
+            Self::KeysUnread => {
+                "the keys of the token's issuer were not read yet; try again in some seconds"
+                    .to_owned()
+            }
         };
         Failure::new(Reason::Unauthenticated, message).with("why", self.name())
     }
@@ -117,6 +125,11 @@ impl Refusal {
 
     pub(super) fn expired(detail: &'static str) -> Self {
         let why = Why::Expired;
+        Self { why, detail }
+    }
+
+    pub(super) fn unread(detail: &'static str) -> Self {
+        let why = Why::KeysUnread;
         Self { why, detail }
     }
 
@@ -176,7 +189,7 @@ mod tests {
         for (times, kind) in ProofKind::ALL.into_iter().enumerate() {
             (0..times).for_each(|_| counts.count_accepted(kind));
         }
-        assert_eq!(Why::ALL.map(|why| counts.refused(why)), [0, 1, 2, 3]);
+        assert_eq!(Why::ALL.map(|why| counts.refused(why)), [0, 1, 2, 3, 4]);
         assert_eq!(
             ProofKind::ALL.map(|kind| counts.accepted(kind)),
             [0, 1, 2, 3]

@@ -114,7 +114,16 @@ impl Places<'_> {
             return Ok(Arc::clone(jwks));
         }
         let shared = self.shared;
-        let jwks = Jwks::start(source, &shared.counts, &shared.changes, &shared.drain)?;
+        // Read otherwise from now on, but the same keys: nobody has to wait for them again.
+        let mut before = self.before.iter();
+        let before = before.find(|jwks| jwks.is_at(&source)).map(|jwks| &***jwks);
+        let jwks = Jwks::start(
+            source,
+            before,
+            &shared.counts,
+            &shared.changes,
+            &shared.drain,
+        )?;
         self.begun.push(Arc::clone(&jwks));
         Ok(jwks)
     }
