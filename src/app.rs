@@ -329,12 +329,21 @@ impl App {
         let health = self.server.api().health().clone();
         self.front.spawn(serve_when_ready(
             Arc::clone(&self.parts.fleet),
+            self.access.identities.clone(),
             health.clone(),
             self.front.clone(),
         ));
         self.front.spawn(self.server.serve(self.listener));
-        self.readiness.reach(Stage::Serving);
-        stop.await;
+        tokio::pin!(stop);
+        tokio::select! {
+            biased;
+            // Or the first requests with signed tokens would find no keys.
+            () = self.access.identities.keys_were_tried() => {
+                self.readiness.reach(Stage::Serving);
+                stop.await;
+            }
+            () = &mut stop => {}
+        }
 
         info!("draining");
         self.readiness.reach(Stage::Draining);
@@ -380,13 +389,18 @@ impl App {
     }
 }
 
-/// Health turns to SERVING once a first node is in service, and stays there: a gateway without its
+/// Health turns to SERVING once a first node is in service and the keys of issuers were read, or
+/// could not be, and stays there: a gateway without its
 /// nodes still tells what it knows, and says UNAVAILABLE where it cannot act.
-async fn serve_when_ready(fleet: Arc<Fleet>, health: Health, drain: Drain) {
+async fn serve_when_ready(fleet: Arc<Fleet>, identities: Identities, health: Health, drain: Drain) {
+    let ready = async {
+        fleet.any_ready().await;
+        identities.keys_were_tried().await;
+    };
     tokio::select! {
         biased;
         () = drain.stopped() => {}
-        () = fleet.any_ready() => {
+        () = ready => {
             info!(state = %NodeState::Ready, "a node is in service");
             health.serve();
         }

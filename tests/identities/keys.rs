@@ -7,6 +7,9 @@ use jsonwebtoken::Algorithm;
 use serde_json::json;
 use switchgate::shutdown::Drain;
 use tempfile::NamedTempFile;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::issuer::{AUDIENCE, ISSUER, Key, KeyServer, by_file, claims, set_of};
 use super::{gateway, token, why};
@@ -289,4 +292,25 @@ async fn streams_go_on_until_somebody_can_tell_whether_their_key_counts() {
     assert_eq!(stream.ended().await.0, "rejected");
     gateway.stop().await;
     assert!(drain.finish(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn nobody_is_sent_here_before_keys_were_tried() {
+    // Takes connections and never answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let gateway = gateway(&by_url(&url, "1h")).await;
+    let mut health = HealthClient::new(gateway.channel.clone());
+    let mut told = within(health.watch(HealthCheckRequest::default()))
+        .await
+        .unwrap()
+        .into_inner();
+    loop {
+        let now = within(told.message()).await.unwrap().unwrap();
+        if now.status() == ServingStatus::Serving {
+            break;
+        }
+    }
+    assert_eq!(gateway.access.identities.counts().refresh_failed(), 1);
+    gateway.stop().await;
 }
