@@ -201,7 +201,7 @@ impl Layers {
     /// when a misfit cannot be told from what is around it.
     ///
     /// A section or a list with nothing below it was left out, since all its children may be
-    /// commented out; a single value that is missing was forgotten.
+    /// commented out; a single value that is missing was forgotten, and so was a list of rights.
     pub(super) fn read(&self, problems: &mut Problems) -> Option<Tree> {
         let mut rest = self.root.clone();
         if rest.is_null() {
@@ -214,7 +214,9 @@ impl Layers {
             };
             let path = error.path();
             let message = error.inner().to_string();
-            let is_empty_list = message.contains("unit value, expected a list");
+            // Somebody without roles was hardly meant.
+            let is_empty_list = message.contains("unit value, expected a list")
+                && !path.to_string().ends_with(".roles");
             if !is_empty_list {
                 let problem = self.problem(&rest, path, &message);
                 problems.0.push(problem);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::value::read;
+use super::value::{read, read_list};
 
 /// What a role may do. What is left out is not allowed, but for nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,7 @@ pub struct RoleConfig {
     /// RPCs: `SessionService/Hangup`, `SessionService/Get*`, `*`. Default none.
     pub rpcs: NamesConfig,
     /// Nodes that they may be called for. Default all.
+    #[serde(deserialize_with = "read_list")]
     pub nodes: Vec<String>,
     /// Api commands, of clients' own words: RunApi, RunJob, StartJob. Default none.
     pub commands: NamesConfig,
@@ -29,6 +30,7 @@ pub struct NamesConfig {
     /// Those that are allowed.
     pub allow: Vec<String>,
     /// Those of them that are not.
+    #[serde(deserialize_with = "read_list")]
     pub deny: Vec<String>,
 }
 

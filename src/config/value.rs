@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 use crate::tls::ClientCertificates;
@@ -347,6 +347,32 @@ pub(super) fn read_or_none<'de, D: Deserializer<'de>, T: Leaf>(
 
     let given = Option::<Given<T>>::deserialize(deserializer)?;
     Ok(given.map(|Given(value)| value))
+}
+
+/// As `read`, for a list that means something else when it is empty than when it is left out.
+pub(super) fn read_list<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    struct ListVisitor;
+
+    impl<'de> Visitor<'de> for ListVisitor {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = list.next_element()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
+
+    // Not as a sequence, which nothing at all would be too.
+    deserializer.deserialize_any(ListVisitor)
 }
 
 /// For `#[serde(serialize_with)]`.

@@ -30,6 +30,18 @@ fn a_key_without_a_value_is_refused() {
             "nodes: [{id: a, address: x, labels: {zone: }}]",
             "nodes[0].labels.zone: has no value; write one, or leave it out (switchgate.yaml)",
         ),
+        (
+            "roles: {a: {nodes: }}",
+            "roles.a.nodes: has no value; write one, or leave it out (switchgate.yaml)",
+        ),
+        (
+            "roles: {a: {commands: {allow: ['*'], deny: }}}",
+            "roles.a.commands.deny: has no value; write one, or leave it out (switchgate.yaml)",
+        ),
+        (
+            "access: {anonymous: {roles: }}",
+            "access.anonymous.roles: has no value; write one, or leave it out (switchgate.yaml)",
+        ),
     ] {
         let found = errors(content);
         assert!(
