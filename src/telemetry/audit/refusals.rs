@@ -33,6 +33,7 @@ struct State {
 
 #[derive(Debug)]
 struct Bound {
+    burst: u32,
     /// When all that was written is paid for, at a line each interval.
     paid: Instant,
     left_out: u64,
@@ -43,11 +44,7 @@ struct Bound {
 impl Refusals {
     /// Whether there is room for one more line of this caller, or of a stranger; counts it.
     pub(super) fn may_write(&self, caller: Option<&str>) -> bool {
-        let burst = match caller {
-            Some(_) => BURST,
-            None => BURST_OF_STRANGERS,
-        };
-        self.lock().bound(caller).may_write(burst)
+        self.lock().bound(caller).may_write()
     }
 
     /// A line was left out.
@@ -102,7 +99,12 @@ impl State {
                 who = None;
             }
         }
+        let burst = match who {
+            Some(_) => BURST,
+            None => BURST_OF_STRANGERS,
+        };
         self.bounds.entry(who).or_insert(Bound {
+            burst,
             paid: now,
             left_out: 0,
         })
@@ -112,10 +114,10 @@ impl State {
 // === impl Bound ===
 
 impl Bound {
-    fn may_write(&mut self, burst: u32) -> bool {
+    fn may_write(&mut self) -> bool {
         let now = Instant::now();
         let paid = self.paid.max(now);
-        let has_room = paid - now <= INTERVAL * (burst - 1);
+        let has_room = paid - now <= INTERVAL * (self.burst - 1);
         if has_room {
             self.paid = paid + INTERVAL;
         }
