@@ -15,6 +15,11 @@ const REFUSED: Family = Family::counter(
     "Requests that are UNAUTHENTICATED, by the reason that their sender is told",
     &["why"],
 );
+const KEYS: Family = Family::counter(
+    "switchgate_issuer_keys_reads_total",
+    "Looks for the keys of issuers of tokens, by whether they could be read",
+    &["result"],
+);
 const LIMITED: Family = Family::counter(
     "switchgate_requests_limited_total",
     "Requests that limits of callers, or of all callers together, refused",
@@ -44,6 +49,11 @@ impl Theme for AccessMetrics {
         page.samples(&ACCEPTED, accepted)?;
         let refused = Why::ALL.map(|why| ([why.name()], counts.refused(why)));
         page.samples(&REFUSED, refused)?;
+        let reads = [
+            (["ok"], counts.refreshed()),
+            (["failed"], counts.refresh_failed()),
+        ];
+        page.samples(&KEYS, reads)?;
         page.samples(&LIMITED, [([], self.limits.refused())])?;
         page.samples(&LIMITED_IN_FLIGHT, [([], self.limits.in_flight())])
     }
