@@ -163,5 +163,6 @@ pub(crate) async fn over_freeswitch() -> Option<Gateway> {
     with_tenants(&mut config);
     let gateway = Gateway::launch(config, Vec::new(), Drain::new()).await;
     gateway.in_service().await;
+    gateway.knows_its_sessions().await;
     Some(gateway)
 }

@@ -115,9 +115,7 @@ impl Gateway {
             std::env::var("SWITCHGATE_TEST_PASSWORD").unwrap_or_else(|_| "ClueCon".to_owned());
         let address = NodeAddress::new(host, port.parse().expect("a port"));
         let gateway = Self::over_node(address, &password).await;
-        let fleet = &gateway.control.fleet;
-        let are_read = || fleet.nodes().all(|node| node.check_was_read().is_ok());
-        crate::verbs::until(|| are_read().then_some(())).await;
+        gateway.knows_its_sessions().await;
         gateway
     }
 
@@ -143,6 +141,13 @@ impl Gateway {
         for node in self.control.fleet.nodes() {
             within(node.reached(NodeState::Ready)).await;
         }
+    }
+
+    /// Waits until all sessions of all nodes are known.
+    pub(crate) async fn knows_its_sessions(&self) {
+        let fleet = &self.control.fleet;
+        let are_read = || fleet.nodes().all(|node| node.check_was_read().is_ok());
+        crate::verbs::until(|| are_read().then_some(())).await;
     }
 
     /// As the configuration says, whether its nodes can be reached or not.
